@@ -1,0 +1,300 @@
+"""Receivers are what a signal calls; handlers of any signature are made into receivers here.
+
+Two things are decided once, when a callable is connected, so that an occurrence need not decide
+them again: how it wants to be called (`HandlerCall`), and who keeps it alive (`Connection`).
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from ignite_signals.engine.filters import Filter
+    from ignite_signals.engine.observable import Observable
+
+__all__ = [
+    "Connection",
+    "HandlerCall",
+    "accepts",
+    "check_callable",
+    "identity",
+    "is_async",
+    "label",
+    "may_accept",
+    "priority_of",
+]
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    """Return the signature, or None for a builtin that does not tell."""
+    try:
+        return inspect.signature(function)
+    except ValueError:
+        return None
+
+
+def binds(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Tell whether a call with these arguments would bind; a callable that does not tell takes all."""
+    try:
+        if signature is not None:
+            signature.bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
+
+
+def accepts(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> bool:
+    """Tell whether `function(*args, **kwargs)` would bind."""
+    return binds(signature_of(function), args, kwargs)
+
+
+def may_accept(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> bool:
+    """Tell whether a call with these arguments, and others that are not known yet, could bind."""
+    try:
+        signature = signature_of(function)
+        if signature is not None:
+            signature.bind_partial(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
+
+
+def identity(receiver: Any) -> Any:
+    """Return what stays the same at each look at a callable.
+
+    A method is a new object at each look, of the same function and owner.
+    """
+    if isinstance(receiver, MethodType):
+        return id(receiver.__func__), id(receiver.__self__)
+    if isinstance(receiver, BuiltinFunctionType):
+        return id(receiver.__self__), receiver.__name__
+    return id(receiver)
+
+
+def is_async(function: object) -> bool:
+    """Tell whether a call would give a coroutine or an async generator instead of a result."""
+    while isinstance(function, partial):
+        function = function.func
+    return any(
+        inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate)
+        for candidate in (function, getattr(function, "__call__", None))  # noqa: B004  # the method itself is wanted
+    )
+
+
+def check_callable(role: str, function: object) -> None:
+    """Refuse what cannot be called, or only awaited, and name the role it was given for."""
+    if not callable(function):
+        raise TypeError(f"{role} must be callable, got {function!r}")
+    if is_async(function):
+        raise TypeError(
+            f"{role} must be a plain function, got the async {label(function)}: a run is synchronous; "
+            "run the coroutine in your own event loop and pass a function that hands it over"
+        )
+
+
+def label(function: Any) -> str:
+    """Name a callable as its user would: `Class.method(a, b) (file.py:12)`.
+
+    >>> label(partial(label, print)).partition(":")[0]
+    'partial(label) (receivers.py'
+    """
+    while isinstance(function, HandlerCall):
+        function = function.handler
+    if isinstance(function, partial):
+        name, _, place = label(function.func).partition(" ")
+        return f"partial({name}) {place}".rstrip()
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    if isinstance(function, MethodType):  # the class of the object, which may have inherited the method
+        name = f"{type(function.__self__).__qualname__}.{function.__name__}"
+    code = getattr(inspect.unwrap(function), "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    if code is None:
+        return str(name)
+    return f"{name} ({code.co_filename.rpartition('/')[2]}:{code.co_firstlineno})"
+
+
+def priority_of(handler: Any) -> int:
+    """Read the optional `priority` of a handler, or of the object that a bound method belongs to."""
+    for holder in (handler, getattr(handler, "__self__", None)):
+        priority = getattr(holder, "priority", None)
+        if isinstance(priority, int) and not isinstance(priority, bool):
+            return priority
+    return 0
+
+
+@attrs.frozen
+class HandlerCall:
+    """Call a handler of any signature as a receiver.
+
+    The handler gets the engine, then the payload, then the arguments it was added with. One that
+    takes less gets less: the payload without the engine, or fewer values of it, or nothing.
+    """
+
+    handler: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    # For each size of payload that has been met, how to begin the call.
+    _beginnings: dict[tuple[str, ...], _Beginning] = attrs.field(factory=dict, init=False, repr=False)
+
+    def __call__(self, engine: Observable, **payload: Any) -> Any:
+        names = tuple(payload)
+        begin = self._beginnings.get(names)
+        if begin is None:
+            begin = self.beginning(engine, names)
+        leading, named = begin(engine, payload)
+        return self.handler(*leading, *self.args, **named, **self.kwargs)
+
+    def beginning(self, engine: Observable, names: tuple[str, ...]) -> _Beginning:
+        """Find out how the handler takes a payload of these names.
+
+        Raises:
+            ValueError: it takes none of the forms on offer.
+        """
+        signature, payload = signature_of(self.handler), dict.fromkeys(names)
+        for begin in _beginnings_for(len(names)):
+            leading, named = begin(engine, payload)
+            if named.keys() & self.kwargs.keys():
+                continue  # the user's own value would be given twice
+            if binds(signature, (*leading, *self.args), named | self.kwargs):
+                self._beginnings[names] = begin
+                return begin
+        raise ValueError(
+            f"handler {label(self.handler)}{signature} cannot take what the event sends: it is called with "
+            f"({', '.join(('engine', *names))}) or less, then args={self.args!r} and kwargs={self.kwargs!r}"
+        )
+
+    def check(self, engine: Observable, names: tuple[str, ...] | None) -> None:
+        """Refuse now a handler that no payload of the event could ever call; None: payload unknown."""
+        if names is not None:
+            self.beginning(engine, names)
+            return
+        if not may_accept(self.handler, *self.args, **self.kwargs):
+            self.beginning(engine, ())
+
+    def takes_engine_alone(self, names: tuple[str, ...] | None) -> bool:
+        """Tell whether the handler is called as `handler(engine)`, so that it needs no wrapper."""
+        return names == () and not self.args and not self.kwargs and self._beginnings[()] == _Beginning(True, 0)
+
+
+@attrs.frozen
+class _Beginning:
+    """How a call begins: with the engine or without, and with how many values of the payload."""
+
+    engine: bool
+    positional: int
+    by_name: bool = False
+
+    def __call__(self, engine: Observable, payload: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        values = tuple(payload.values())[: self.positional]
+        return ((engine, *values) if self.engine else values), (payload if self.by_name else {})
+
+
+def _beginnings_for(size: int) -> Iterator[_Beginning]:
+    yield _Beginning(True, size)
+    if size:
+        yield _Beginning(True, 0, by_name=True)
+        yield _Beginning(False, size)
+    yield from (_Beginning(True, fewer) for fewer in reversed(range(size)))
+    yield _Beginning(False, 0)
+
+
+class Connection:
+    """Tie a receiver to a signal: what to call, when, in which order, and who keeps it alive.
+
+    A weak connection holds references that do not keep the receiver, nor the object it is a method
+    of. `alive` ends with the connection, so that a send that has begun can tell.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_function",
+        "_owner",
+        "alive",
+        "call",
+        "called",
+        "filter",
+        "key",
+        "label",
+        "order",
+        "receiver",
+        "since",
+    )
+
+    def __init__(self, filter: Filter | None, priority: int, serial: int) -> None:
+        self.filter = filter
+        self.order = (-priority, serial)
+        # Under what the signal keeps the connection; the serial number, unless the receiver tells.
+        self.key: Any = serial
+        self.receiver: Callable[..., Any] | None = None
+        # Set for handlers: how the callable that the user gave is called.
+        self.call: HandlerCall | None = None
+        self._function: weakref.ref[Any] | None = None
+        self._owner: weakref.ref[Any] | None = None
+        self.label: str | None = None
+        self.alive = True
+        self.called = False
+        self.since = time.monotonic()
+
+    def hold(self, receiver: Callable[..., Any]) -> None:
+        """Keep the receiver alive."""
+        self.receiver = receiver
+        self._function = self._owner = None
+
+    def watch(self, receiver: Callable[..., Any], gone: Callable[[object], None]) -> None:
+        """Leave the receiver to its owner, and call `gone` when it is no more."""
+        # A method object dies at once; the function and the object that it binds are what lives.
+        if isinstance(receiver, MethodType):
+            function, owner = weakref.ref(receiver.__func__, gone), weakref.ref(receiver.__self__, gone)
+        else:
+            function, owner = weakref.ref(receiver, gone), None
+        self.receiver, self._function, self._owner = None, function, owner
+        # Only a function is connected weakly by mistake, and once it is gone it cannot be named.
+        by_mistake = isinstance(receiver, FunctionType | BuiltinFunctionType | partial)
+        self.label = label(receiver) if by_mistake else None
+
+    @property
+    def weak(self) -> bool:
+        return self.receiver is None
+
+    @property
+    def priority(self) -> int:
+        return -self.order[0]
+
+    def resolve(self) -> Callable[..., Any] | None:
+        """Return what to call, or None where its owner is gone."""
+        if self.receiver is not None:
+            return self.receiver
+        function: Callable[..., Any] | None = self._function and self._function()
+        if self._owner is None or function is None:
+            return function
+        owner = self._owner()
+        return None if owner is None else MethodType(function, owner)
+
+    @property
+    def handler(self) -> Callable[..., Any] | None:
+        """The callable that the user gave, without what was put around it."""
+        return self.resolve() if self.call is None else self.call.handler
+
+    def passes(self, engine: Observable, count: int) -> bool:
+        """Ask the filter about this occurrence, and restart the clock where it lets it through."""
+        condition = self.filter
+        if condition is None:
+            return True
+        if not condition.timed:
+            return condition.passes(count, engine)
+        now = time.monotonic()
+        heard = condition.passes(count, engine, now - self.since)
+        if heard:
+            self.since = now
+        return heard
+
+    def serves(self, handler: object) -> bool:
+        """Tell whether this connection calls `handler`."""
+        return bool(identity(self.handler) == identity(handler))
