@@ -1,0 +1,508 @@
+"""Signals carry the events of one engine to their receivers.
+
+An `EventSignal` is a blinker signal that knows the order of its receivers, and at which counts any
+of them is due. Between these counts lies its quiet interval: an occurrence in it costs two
+comparisons, however many receivers are connected.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sys
+import warnings
+import weakref
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import attrs
+import blinker
+
+from ignite_signals.engine.events import Event, signal_name
+from ignite_signals.engine.filters import Filter
+from ignite_signals.engine.receivers import (
+    Connection,
+    HandlerCall,
+    accepts,
+    check_callable,
+    identity,
+    label,
+    may_accept,
+)
+from ignite_signals.engine.state import State, advance
+from ignite_signals.exceptions import UnknownEventError
+
+if TYPE_CHECKING:
+    from ignite_signals.engine.observable import Observable
+
+__all__ = ["EventSignal", "FilteredSignal", "RemovableEventHandle", "SignalNamespace"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_INF = float("inf")
+_NOTHING: dict[str, Any] = {}
+
+
+class _Connectable:
+    """Connect and disconnect receivers behind one filter, with blinker's verbs."""
+
+    __slots__ = ()
+
+    signal: EventSignal
+    filter: Filter | None
+
+    def connect(self, receiver: F, sender: Any = blinker.ANY, weak: bool = True, *, priority: int = 0) -> F:
+        """Call `receiver(engine, **payload)` at each occurrence that passes the filter.
+
+        Connecting the same receiver behind the same filter again changes the connection.
+
+        Args:
+            receiver: what to call; its owner keeps it alive, and it is gone when the owner is.
+            sender: the engine, or `ANY`: no other sender exists.
+            weak: False to let the engine keep the receiver alive, as a lambda needs.
+            priority: larger first; equal ones in the order in which they were connected.
+
+        Raises:
+            TypeError: the receiver cannot be called, or only awaited.
+            ValueError: it cannot take what the event sends, or the sender is another one.
+        """
+        self.signal.join(receiver, self.filter, sender, weak, priority)
+        return receiver
+
+    def disconnect(self, receiver: Callable[..., Any], sender: Any = blinker.ANY) -> None:
+        """Stop calling `receiver`; a plain signal drops it behind every filter."""
+        self.signal.part(receiver, self.filter, sender)
+
+    def connect_via(self, sender: Any = blinker.ANY, weak: bool = False, *, priority: int = 0) -> Callable[[F], F]:
+        """Connect the decorated function; the engine keeps it alive unless `weak` is given."""
+        return lambda receiver: self.connect(receiver, sender, weak, priority=priority)
+
+    @contextmanager
+    def connected_to(
+        self, receiver: Callable[..., Any], sender: Any = blinker.ANY, *, priority: int = 0
+    ) -> Generator[None, None, None]:
+        """Connect `receiver` while the block runs; a connection that it had before is left as it was."""
+        signal = self.signal
+        before = signal.find(receiver, self.filter)
+        kept = before and (before.weak, before.priority)
+        connection = signal.join(receiver, self.filter, sender, False, priority)
+        try:
+            yield None
+        finally:
+            if kept and connection.alive:
+                signal.join(receiver, self.filter, sender, *kept)
+            else:
+                signal.dismiss(connection)
+
+
+class EventSignal(_Connectable, blinker.NamedSignal):
+    """Send one event of one engine to its receivers, in order of priority, then of connection.
+
+    The occurrences with a count between `low` and `due`, both excluded, concern no receiver.
+    """
+
+    # Slots, because the run loop reads them on every iteration.
+    __slots__ = (
+        "_always",
+        "_engine",
+        "_mutes",
+        "_planned",
+        "_serial",
+        "_timetable",
+        "_version",
+        "counter",
+        "due",
+        "event",
+        "is_muted",
+        "low",
+        "payload",
+        "receivers",
+    )
+
+    filter = None
+
+    def __init__(self, engine: Observable, event: Event) -> None:
+        super().__init__(signal_name(event), None if isinstance(event, str) else event.__doc__)
+        # The connections, in the order in which they were made, by what identifies each.
+        self.receivers: dict[Any, Connection] = {}  # type: ignore[assignment]  # blinker keeps the receiver itself
+        self.event = event
+        # What the event counts by: an attribute of the state, or its own occurrences.
+        self.counter: str | None = getattr(event, "counter", None)
+        # The names of what is sent beside the engine; None: the user's own, whatever they send.
+        self.payload: tuple[str, ...] | None = getattr(event, "payload", None)
+        self._engine = weakref.ref(engine)
+        self._mutes = 0
+        self._serial = 0
+        # The plan of whom to call when. It is made anew where the connections changed or the
+        # count went back: `_version` is what the plan should know, `_planned` what it knows.
+        self._always: list[Connection] = []
+        self._timetable: list[tuple[float, tuple[int, int], Connection]] = []
+        self._version = 1
+        self._planned = 0
+        self.low: float = -_INF
+        self.due: float = -_INF
+
+    @property
+    def signal(self) -> EventSignal:  # type: ignore[override]  # a signal is the view of itself
+        return self
+
+    # Sending
+
+    def send(self, sender: Any = None, /, *, _async_wrapper: object = None, **payload: Any) -> list[tuple[Any, Any]]:
+        """Let the event occur by hand, and return what each receiver that heard it returned.
+
+        It counts like an occurrence that the run loop emits, also while the signal is muted.
+
+        Raises:
+            ValueError: the sender is not the engine, or the payload not what the event sends.
+        """
+        engine = self._own(sender)
+        if self.payload is not None and payload.keys() != set(self.payload):
+            raise ValueError(
+                f"{self.name} sends {', '.join(self.payload) or 'nothing'} beside the engine, "
+                f"got {', '.join(payload) or 'nothing'}"
+            )
+        heard: list[tuple[Connection, Any, Any]] = []
+        self.emit(engine, None, payload, heard)
+        return [
+            (connection.call.handler if connection.call else receiver, value) for connection, receiver, value in heard
+        ]
+
+    async def send_async(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse, because an engine's receivers are synchronous."""
+        raise RuntimeError(f"the receivers of {self.name} are synchronous: use send")
+
+    def emit(
+        self,
+        engine: Observable,
+        count: int | None = None,
+        payload: dict[str, Any] = _NOTHING,
+        heard: list[tuple[Connection, Any, Any]] | None = None,
+        failures: list[BaseException] | None = None,
+    ) -> None:
+        """Let the event occur: call the receivers that are due.
+
+        Args:
+            engine: the engine of this signal.
+            count: what the event counts by, where the caller has it at hand.
+            payload: what to send beside the engine.
+            heard: takes the connections that were called, each with the receiver and what it returned.
+            failures: takes what receivers raise, so that the others are still called.
+        """
+        if count is None:
+            count = self._count(engine.state)
+        engine.last_event_name = self.event
+        if self.is_muted or self.low < count < self.due:
+            return
+        calling = engine._calling
+        connections = iter(self._plan_for(count))
+        while True:
+            try:
+                for connection in connections:
+                    receiver = connection.receiver
+                    if receiver is None:
+                        receiver = connection.resolve()
+                    if receiver is None or not connection.alive:
+                        continue
+                    if connection.filter is not None and not connection.passes(engine, count):
+                        continue
+                    engine._calling = connection
+                    connection.called = True
+                    value = receiver(engine, **payload) if payload else receiver(engine)
+                    if heard is not None:
+                        heard.append((connection, receiver, value))
+                break
+            except BaseException as error:
+                error.add_note(f"in {label(connection.handler)}, called at {self.name} {count}")
+                if failures is None:
+                    raise
+                failures.append(error)
+            finally:
+                engine._calling = calling
+
+    def _count(self, state: State) -> int:
+        return advance(state, self.name) if self.counter is None else getattr(state, self.counter, 0)
+
+    def _own(self, sender: Any) -> Observable:
+        engine = self._engine()
+        if engine is None or sender is not engine:
+            raise ValueError(f"the sender of {self.name} must be the engine it belongs to, {engine!r}, got {sender!r}")
+        return engine
+
+    # The plan
+
+    def _plan_for(self, count: int) -> list[Connection]:
+        """Return the connections that may be due at `count`, in order, and move the quiet interval."""
+        if self._planned != self._version or count <= self.low:
+            self._plan(count)
+        timetable, due = self._timetable, []
+        while timetable and timetable[0][0] <= count:
+            _, order, connection = timetable[0]
+            assert connection.filter is not None
+            heapq.heapreplace(timetable, (connection.filter.next(count), order, connection))
+            due.append(connection)
+        # Should the same count occur again, then the same connections are due again.
+        self.low = count if due else count - 1
+        self.due = timetable[0][0] if timetable else _INF
+        # Connections may have changed meanwhile, in another thread or by the collector.
+        if self._always or self._planned != self._version:
+            self.due = -_INF
+        return sorted(due + self._always, key=_order) if due else self._always
+
+    def _plan(self, count: int) -> None:
+        """Sort the connections into those called always and those with a time, from `count` on."""
+        self._planned = self._version
+        connections = sorted(self.receivers.values(), key=_order)
+        # New lists: a send that has begun goes on with those it has.
+        self._always = [connection for connection in connections if connection.filter is None]
+        self._timetable = [
+            (connection.filter.next(count - 1), connection.order, connection)
+            for connection in connections
+            if connection.filter is not None
+        ]
+        heapq.heapify(self._timetable)
+
+    def _changed(self) -> None:
+        self._version += 1
+        self.due = -_INF
+        # Not to keep alive what was removed; new lists, for a send that has begun.
+        self._always, self._timetable = [], []
+
+    # Connecting
+
+    def join(
+        self, receiver: Callable[..., Any], filter: Filter | None, sender: Any, weak: bool, priority: int
+    ) -> Connection:
+        """Connect a receiver behind a filter, or change the connection that it has."""
+        check_callable("receiver", receiver)
+        if sender is not blinker.ANY:
+            self._own(sender)
+        if isinstance(priority, bool) or not isinstance(priority, int):
+            raise TypeError(f"priority must be an integer, larger first, got {priority!r}")
+        takes = (
+            may_accept(receiver, self)
+            if self.payload is None
+            else accepts(receiver, self, **dict.fromkeys(self.payload))
+        )
+        if not takes:
+            raise ValueError(
+                f"receiver {label(receiver)} cannot take what {self.name} sends: it is called with "
+                f"({', '.join(('engine', *(f'{name}=...' for name in self.payload or ())))})"
+            )
+        connection = self.find(receiver, filter) or self._connection(filter, priority)
+        connection.key = key = (identity(receiver), filter)
+        connection.order = (-priority, connection.order[1])
+        if weak:
+            try:
+                connection.watch(receiver, partial(_forget, weakref.ref(self), key))
+            except TypeError as error:
+                raise TypeError(
+                    f"receiver {receiver!r} cannot be referred to weakly: connect it with weak=False"
+                ) from error
+        else:
+            connection.hold(receiver)
+        self._enter(connection, receiver, sender, weak)
+        return connection
+
+    def add(self, call: HandlerCall, filter: Filter | None, priority: int) -> Connection:
+        """Connect a handler; each is a connection of its own, which the engine keeps alive."""
+        connection = self._connection(filter, priority)
+        connection.hold(call.handler if call.takes_engine_alone(self.payload) else call)
+        connection.call = call
+        self._enter(connection, call.handler, blinker.ANY, False)
+        return connection
+
+    def _connection(self, filter: Filter | None, priority: int) -> Connection:
+        self._serial += 1
+        return Connection(filter, priority, self._serial)
+
+    def _enter(self, connection: Connection, receiver: Any, sender: Any, weak: bool) -> None:
+        self.receivers[connection.key] = connection
+        self._changed()
+        try:
+            self.tell("receiver_connected", receiver=receiver, sender=sender, weak=weak)
+        except BaseException:
+            self.end(connection)
+            raise
+
+    def tell(self, observers: str, **what: Any) -> None:
+        """Send blinker's signals about connections, where anybody has asked for them."""
+        # blinker makes these signals when they are first asked for, and so are they looked up here.
+        if observers in self.__dict__:
+            getattr(self, observers).send(self, **what)
+
+    def find(self, receiver: Callable[..., Any], filter: Filter | None) -> Connection | None:
+        """Return the connection of a receiver behind a filter."""
+        return self.receivers.get((identity(receiver), filter))
+
+    def part(self, receiver: Callable[..., Any], filter: Filter | None, sender: Any) -> None:
+        """Disconnect a receiver behind a filter, or behind all where there is none."""
+        if sender is not blinker.ANY:
+            self._own(sender)
+        if not self.remove(receiver, filter):
+            self.tell("receiver_disconnected", receiver=receiver, sender=sender)  # as blinker does
+
+    def remove(self, handler: Callable[..., Any], filter: Filter | None) -> int:
+        """End the connections of `handler` behind a filter, or behind all, and return their number."""
+        return sum(self.dismiss(connection) for connection in self.serving(handler, filter))
+
+    def dismiss(self, connection: Connection) -> bool:
+        """End a connection because somebody asked for it; tell whether it was still alive."""
+        handler = connection.handler
+        ended = self.end(connection)
+        if ended:
+            self.tell("receiver_disconnected", receiver=handler, sender=blinker.ANY)
+        return ended
+
+    def serving(self, handler: Callable[..., Any], filter: Filter | None) -> list[Connection]:
+        """Return the connections that call `handler` behind a filter, or behind any."""
+        return [
+            connection
+            for connection in list(self.receivers.values())
+            if filter in (None, connection.filter) and connection.serves(handler)
+        ]
+
+    def end(self, connection: Connection) -> bool:
+        """End a connection, and tell whether it was still alive."""
+        if self.receivers.get(connection.key) is not connection:
+            return False
+        del self.receivers[connection.key]
+        connection.alive = False
+        self._changed()
+        return True
+
+    def forget(self, key: Any) -> None:
+        """End the connection of a receiver that is gone, and warn of one that was never called."""
+        connection = self.receivers.get(key)
+        if connection is not None and self.end(connection) and connection.label and not connection.called:
+            warnings.warn(
+                f"receiver {connection.label} of {self.name} is gone before it was ever called, because nothing "
+                "keeps it alive: connect it with weak=False, or keep a reference to it",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+    # The rest of blinker's contract
+
+    @contextmanager
+    def muted(self) -> Generator[None, None, None]:
+        """Call no receiver while the block runs; occurrences are counted all the same."""
+        self._mutes += 1
+        self.is_muted = True
+        try:
+            yield None
+        finally:
+            self._mutes -= 1
+            self.is_muted = self._mutes > 0
+
+    def receivers_for(self, sender: Any) -> Iterator[Callable[..., Any]]:  # type: ignore[override]
+        """Yield what is connected and alive, in the order of calling, whatever the filters say."""
+        for connection in self.connections() if sender is blinker.ANY or sender is self._engine() else ():
+            handler = connection.handler
+            if handler is not None:
+                yield handler
+
+    def has_receivers_for(self, sender: Any) -> bool:
+        """Tell whether anything is connected that hears this sender."""
+        return any(True for _ in self.receivers_for(sender))
+
+    def connections(self) -> list[Connection]:
+        """Return the connections in the order in which they are called."""
+        return sorted(self.receivers.values(), key=_order)
+
+    def strong_connections(self) -> list[tuple[Any, Filter | None, int]]:
+        """Return what a copy of the engine takes along: receiver or handler, filter and priority."""
+        return [
+            (connection.call or connection.receiver, connection.filter, connection.priority)
+            for connection in list(self.receivers.values())
+            if not connection.weak
+        ]
+
+    def restore(self, counter: str | None, connections: list[tuple[Any, Filter | None, int]]) -> None:
+        """Make the connections of the signal that this one is a copy of."""
+        self.counter = counter
+        for receiver, condition, priority in connections:
+            if isinstance(receiver, HandlerCall):
+                self.add(receiver, condition, priority)
+            else:
+                self.join(receiver, condition, blinker.ANY, False, priority)
+
+    def _clear_state(self) -> None:
+        for connection in self.connections():
+            self.end(connection)
+
+
+def _order(connection: Connection) -> tuple[int, int]:
+    return connection.order
+
+
+def _forget(signal: weakref.ref[EventSignal], key: Any, _: object) -> None:
+    # Not a closure over the signal, which would make a cycle through it.
+    alive = signal()
+    if alive is not None and not sys.is_finalizing():
+        alive.forget(key)
+
+
+@attrs.frozen
+class FilteredSignal(_Connectable):
+    """See a signal through a filter: the same verbs, for the occurrences that pass."""
+
+    signal: EventSignal
+    filter: Filter
+
+
+class SignalNamespace(blinker.Namespace):
+    """Map names to the signals of one engine; unlike blinker's, it makes none up."""
+
+    def signal(self, name: str, doc: str | None = None) -> EventSignal:
+        """Return the signal of this name.
+
+        Raises:
+            UnknownEventError: there is none; the error lists those that there are.
+        """
+        return self[name]
+
+    def __getitem__(self, name: str) -> EventSignal:
+        return super().__getitem__(name)  # type: ignore[return-value]  # the engine puts no others in
+
+    def find(self, name: str) -> EventSignal | None:
+        """Return the signal of this name, or None."""
+        return self.get(name)  # type: ignore[return-value]  # the engine puts no others in
+
+    def all(self) -> list[EventSignal]:
+        """Return the signals in the order in which their events were registered."""
+        return [self[name] for name in self]
+
+    def __missing__(self, name: object) -> NoReturn:
+        raise UnknownEventError(name, self)
+
+
+class RemovableEventHandle:
+    """Remove what `add_event_handler` added, by `remove()` or at the end of a `with` block.
+
+    It keeps neither the engine nor the handler alive.
+    """
+
+    def __init__(self, added: list[tuple[EventSignal, Connection]]) -> None:
+        self._added = [(weakref.ref(signal), weakref.ref(connection)) for signal, connection in added]
+
+    def remove(self) -> None:
+        """Remove the handler; do nothing where it is gone already."""
+        for signal, connection in self._added:
+            found, wanted = signal(), connection()
+            if found is not None and wanted is not None:
+                found.dismiss(wanted)
+
+    def __enter__(self) -> RemovableEventHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def __repr__(self) -> str:
+        live = [
+            f"{label(wanted.handler)} at {found.name}"
+            for signal, connection in self._added
+            if (found := signal()) is not None and (wanted := connection()) is not None and wanted.alive
+        ]
+        return f"RemovableEventHandle({', '.join(live) or 'removed'})"
