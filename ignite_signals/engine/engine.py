@@ -1,0 +1,551 @@
+"""The Engine runs a step over batches and sends an event at each moment of the run.
+
+`Engine._loop` is the one run loop. It moves the state, calls the step and emits; whatever else
+happens in a run is done by the receivers of its signals.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from typing import Any
+
+from ignite_signals.engine import state_dict as saved
+from ignite_signals.engine.describe import describe, summary
+from ignite_signals.engine.events import Event, Events
+from ignite_signals.engine.limits import (
+    check_data,
+    check_extension,
+    check_limits,
+    data_length,
+    exhaustion,
+    extend,
+    is_done,
+    reaches_further,
+)
+from ignite_signals.engine.observable import Observable
+from ignite_signals.engine.receivers import Connection, accepts, check_callable, label
+from ignite_signals.engine.requests import Stoppable
+from ignite_signals.engine.signals import SignalNamespace
+from ignite_signals.engine.state import State, StopReason
+
+__all__ = ["Engine"]
+
+_END = object()  # what an iterator gives after its last batch
+
+
+class _EndRun(Exception):  # noqa: N818  # not an error, but the way out of the loop
+    """Leave the loop, because `terminate` is heeded."""
+
+
+class _EndEpoch(Exception):  # noqa: N818  # likewise
+    """Leave the epoch, because `terminate_epoch` is heeded."""
+
+
+class Engine(Observable, Stoppable):
+    """Run a step function over batches, and send a signal at each event of the run.
+
+    Args:
+        process_function: the step, called as `process_function(engine, batch)`; what it returns
+            becomes `engine.state.output`.
+
+    Attributes:
+        state: the progress and the results of the run, a `State`.
+        signals: the engine's signals by name, a `blinker.Namespace`.
+        logger: says at INFO when a run starts and ends.
+        last_event_name: the event that was sent last.
+        state_dict_user_keys: names of attributes of the state that `state_dict` saves too.
+
+    Raises:
+        TypeError: the step cannot be called, or only awaited.
+        ValueError: there is no step, or it does not take `(engine, batch)`.
+
+    >>> from ignite_signals import Engine, Events
+    >>> engine = Engine(lambda engine, batch: batch * 2)
+    >>> @engine.on(Events.ITERATION_COMPLETED(every=2))
+    ... def show(engine):
+    ...     print(engine.state.iteration, engine.state.output)
+    >>> state = engine.run([1, 2, 3, 4])
+    2 4
+    4 8
+    """
+
+    __slots__ = ("_batches", "_requests")
+
+    def __init__(self, process_function: Callable[[Any, Any], Any]) -> None:
+        if process_function is None:
+            raise ValueError("process_function must be a function of (engine, batch), got None")
+        check_callable("process_function", process_function)
+        if not accepts(process_function, self, None):
+            raise ValueError(f"process_function must take (engine, batch), got {label(process_function)}")
+        self._process_function = process_function
+        self.state = State()
+        self.signals = SignalNamespace()
+        self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
+        self.last_event_name: Event | None = None
+        self.state_dict_user_keys: list[str] = []
+        self._set_idle()
+        self.register_events(*Events)
+
+    def _set_idle(self) -> None:
+        self._calling = None
+        self._requests = {}
+        self._running, self._phase, self._thread = False, "over", None
+        # The iterator over the data; None: to be made, or there is no data.
+        self._batches: Iterator[Any] | None = None
+        # The loop of an interrupted run.
+        self._paused: Generator[int, None, BaseException | None] | None = None
+        # The state that the last run moved. What follows is of no account for any other.
+        self._moved: State | None = None
+        # Where a run that goes on enters its epoch: after how many batches (None: as the state's
+        # iteration tells), and whether the state has counted that epoch already.
+        self._position: int | None = None
+        self._counted = False
+        # Whether the state was loaded and not moved since.
+        self._loaded = False
+        # Whether the data has no more batches.
+        self._exhausted = False
+        # Seconds that lay between the parts of an interrupted run, for `_clock`.
+        self._idle_time = -time.perf_counter()
+
+    # Running
+
+    def run(
+        self,
+        data: Iterable[Any] | None = None,
+        max_epochs: int | None = None,
+        max_iters: int | None = None,
+        epoch_length: int | None = None,
+    ) -> State:
+        """Run the step over the data, for `max_epochs` epochs or `max_iters` iterations.
+
+        An engine that has reached its limit starts anew, unless a larger limit extends the run. One
+        that has not (it was interrupted or terminated, it failed, or its state was loaded) goes on
+        from its state; `reset()` makes it start anew.
+
+        Args:
+            data: the batches; None to call the step with None, `epoch_length` times an epoch.
+            max_epochs: how many epochs to run; 1 by default.
+            max_iters: how many iterations to run instead.
+            epoch_length: how many iterations an epoch has; by default the length of the data, or
+                where it has none, what it gave when it first stopped.
+
+        Returns:
+            The engine's state; `state.stop_reason` says why the run ended.
+
+        Raises:
+            TypeError: the data cannot be iterated.
+            ValueError: a limit is not a positive integer or lies below what the state has reached,
+                or the data is empty, or missing without `epoch_length`.
+            RuntimeError: the engine is running already.
+        """
+        check_limits(max_epochs, max_iters, epoch_length)
+        if self._running:
+            raise RuntimeError(f"{self!r} is running: a handler may run another engine, but not its own")
+        limits = {"max_epochs": max_epochs, "max_iters": max_iters, "epoch_length": epoch_length}
+        self._forget_other_states()
+        if self._paused is not None:
+            self._resume(data, **limits)
+        elif self._goes_on(max_epochs, max_iters):
+            self._go_on(data, **limits)
+        elif self._loaded:
+            warnings.warn(
+                f"nothing to run: the loaded state is done (epoch {self.state.epoch}, iteration"
+                f" {self.state.iteration}); give a larger"
+                " max_epochs or max_iters to extend it, or call reset() to start anew",
+                stacklevel=2,
+            )
+            return self.state
+        else:
+            self._start_anew(data, **limits)
+        return self._drive()
+
+    def _forget_other_states(self) -> None:
+        """Give up an interrupted run whose state was replaced, or whose limits were taken away."""
+        state = self.state
+        unlimited = state.max_epochs is state.max_iters is None
+        if state is not self._moved or unlimited:
+            self._paused, self._position, self._counted = None, None, False
+        if unlimited:
+            self._loaded = False
+
+    def _goes_on(self, max_epochs: int | None, max_iters: int | None) -> bool:
+        """Tell whether the state has been moved and has a way to go."""
+        state = self.state
+        if state.max_epochs is state.max_iters is None:
+            return False
+        if is_done(state):
+            return reaches_further(state, max_epochs, max_iters)
+        check_extension(state, max_epochs, max_iters, None)
+        return reaches_further(state, max_epochs, max_iters) or max_epochs is max_iters is None
+
+    def _start_anew(self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
+        check_data(data, epoch_length)
+        state = self.state
+        state.iteration = state.epoch = 0
+        state.max_epochs = max_epochs if max_iters or max_epochs else 1
+        state.max_iters = max_iters
+        state.epoch_length = epoch_length or data_length(data)
+        state.batch = state.output = None
+        state.metrics = {}  # not cleared: what the last run returned belongs to its caller
+        self._prepare(data, 0)
+
+    def _go_on(self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
+        state = self.state
+        check_extension(state, max_epochs, max_iters, epoch_length)
+        check_data(data, state.epoch_length or epoch_length)
+        extend(state, max_epochs, max_iters)
+        if state.epoch_length is None:
+            state.epoch_length = epoch_length or data_length(data)
+        position = state.iteration % (state.epoch_length or 1) if self._position is None else self._position
+        if position == state.epoch_length:
+            position = 0  # that epoch has had all its batches
+        else:
+            state.epoch -= self._counted
+        self._prepare(data, position)
+
+    def _prepare(self, data: Any, position: int) -> None:
+        self._requests.clear()
+        self._position = position
+        self.state.dataloader = data
+        self._batches = None
+        self._exhausted = False
+        self._zero_new_counters()
+        self._paused, self._moved = self._loop(position), self.state
+
+    def _resume(self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
+        check_extension(self.state, max_epochs, max_iters, epoch_length)
+        if data is not None and data is not self.state.dataloader:
+            self.set_data(data)
+        extend(self.state, max_epochs, max_iters)
+
+    def _drive(self) -> State:
+        """Run the loop until it pauses or ends."""
+        loop, state = self._paused, self.state
+        assert loop is not None
+        state.stop_reason = None
+        self._loaded = self._counted = False
+        self._running, self._thread = True, threading.get_ident()
+        self._idle_time += time.perf_counter()
+        self.logger.info("%r runs from epoch %d, iteration %d", self, state.epoch, state.iteration)
+        try:
+            failure = self._proceed(loop)
+            if failure is not None:
+                self._fail(failure)
+        finally:
+            failure = None  # its traceback refers to this frame
+            self._running = False
+            self._idle_time -= time.perf_counter()
+        self.logger.info("%r %s at epoch %d, iteration %d", self, state.stop_reason, state.epoch, state.iteration)
+        return state
+
+    def _proceed(self, loop: Generator[int, None, BaseException | None]) -> BaseException | None:
+        """Let the loop run until it pauses or ends, and return what it died of."""
+        try:
+            self._position = next(loop)
+        except StopIteration as end:
+            self._paused = self._batches = None
+            failure: BaseException | None = end.value
+            return failure
+        self._counted = self._phase == "epoch"
+        return None
+
+    def _fail(self, error: BaseException) -> None:
+        """Announce what the run died of, and raise it unless a handler has dealt with it.
+
+        A receiver that was connected to the signal watches; only a handler that was added deals
+        with the exception, by being called and returning.
+        """
+        self._counted, self._phase = self._phase == "epoch", "over"
+        self.state.stop_reason = StopReason("failed")
+        error.add_note(f"at epoch {self.state.epoch}, iteration {self.state.iteration} of {self!r}")
+        heard: list[tuple[Connection, Any, Any]] = []
+        failures: list[BaseException] = []
+        self._signal(Events.EXCEPTION_RAISED).emit(self, None, {"exception": error}, heard, failures)
+        handled = not failures and any(connection.call for connection, _, _ in heard)
+        raised = failures[0] if failures else error
+        if raised is not error and raised.__cause__ is None:
+            raised.__context__ = error
+        failures.clear()  # their tracebacks refer to frames that refer to this list
+        try:
+            if not handled:
+                raise raised
+        finally:
+            del error, raised  # likewise
+
+    def _loop(self, position: int) -> Generator[int, None, BaseException | None]:
+        """Run epochs from the state to its limit: with `_iterate`, the one run loop.
+
+        The first epoch begins after `position` batches. It yields where the run pauses: how many
+        batches of the epoch were taken. An exception is returned, because a generator cannot raise
+        a StopIteration. Requests to stop are looked for after whatever may have made one.
+        """
+        state, clock, times = self.state, self._clock, self.state.times
+        run_began = clock()
+        try:
+            try:
+                self._phase = "starting"
+                if self._reach(Events.STARTED):
+                    yield position
+                while not (self._exhausted or is_done(state)):
+                    state.epoch += 1
+                    self._phase, epoch_began, skip = "epoch", clock(), False
+                    try:
+                        if self._reach(Events.EPOCH_STARTED):
+                            yield position
+                        _raise((yield from self._iterate(position)))
+                        if self._is_cut_short():
+                            break
+                    except _EndEpoch:
+                        skip = self._requests.pop("terminate_epoch")[0] == "skip_epoch_completed"
+                        self._phase, self._batches = "between", None
+                        if self._reach(Events.TERMINATE_SINGLE_EPOCH, iter_counter=self._position):
+                            yield 0
+                    self._phase, self._position, position = "between", 0, 0
+                    times["EPOCH_COMPLETED"] = clock() - epoch_began
+                    if not skip and self._reach(Events.EPOCH_COMPLETED):
+                        yield 0
+                    times["EPOCH_COMPLETED"] = clock() - epoch_began  # with what its receivers took
+                self._conclude("exhausted" if self._exhausted else "completed")
+            except _EndRun:
+                self._conclude("terminated")
+                self._emit(Events.TERMINATE)
+            times["COMPLETED"] = clock() - run_began
+            if state.stop_reason != "terminated" or self.should_terminate != "skip_completed":
+                self._emit(Events.COMPLETED)
+            times["COMPLETED"] = clock() - run_began
+        except GeneratorExit:  # an interrupted engine is dropped: nothing more is emitted
+            raise
+        except BaseException as error:  # noqa: BLE001  # raised again where the loop is driven
+            return error
+        return None
+
+    def _iterate(self, taken: int) -> Generator[int, None, BaseException | None]:
+        """Run the iterations of an epoch of which some batches may have been taken already."""
+        state, step = self.state, self._process_function
+        getting, got, started, completed = (self._signal(event) for event in _IN_EVERY_ITERATION)
+        try:
+            if self._batches is None:
+                self._batches = self._new_batches()
+            while True:
+                if self._batches is not None:
+                    state.batch = None  # let go before the next one needs the memory
+                    if not getting.low < (now := state.iteration) < getting.due:
+                        getting.emit(self, now)
+                        if self._requests and self._heed():
+                            yield taken
+                    state.batch = next(self._batches, _END)
+                    if state.batch is _END:
+                        state.batch = None
+                        if self._ends_first_pass(taken):
+                            break
+                        if self._reach(Events.DATALOADER_STOP_ITERATION):
+                            yield taken
+                        state.batch = self._first_batch_of_new_pass()
+                        if self._exhausted:
+                            break
+                    state.output = None
+                    if not got.low < (now := state.iteration) < got.due:
+                        got.emit(self, now)
+                    if self._requests and self._heed():
+                        yield taken
+                taken += 1
+                state.iteration += 1
+                if not started.low < (now := state.iteration) < started.due:
+                    started.emit(self, now)
+                    if self._requests and self._heed():
+                        yield taken
+                state.output = step(self, state.batch)
+                if not completed.low < (now := state.iteration) < completed.due:
+                    completed.emit(self, now)
+                if self._requests and self._heed():
+                    yield taken
+                if state.epoch_length is not None and taken >= state.epoch_length:
+                    break
+                if state.max_iters is not None and state.iteration >= state.max_iters:
+                    break
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: BLE001  # raised again by the loop
+            return error
+        finally:
+            self._position = taken
+        return None
+
+    def _ends_first_pass(self, taken: int) -> bool:
+        """Tell whether the data ended for the first time, which is how long an epoch is."""
+        if self.state.epoch_length is not None or not taken:
+            return False
+        self.state.epoch_length = taken
+        return True
+
+    def _first_batch_of_new_pass(self) -> Any:
+        """Iterate the data anew and return its first batch; where it has none, the run is exhausted."""
+        self._batches = self._new_batches()
+        batch = None if self._batches is None else next(self._batches, _END)
+        if batch is not _END:
+            return batch
+        self._exhausted = True
+        warnings.warn(exhaustion(self.state), stacklevel=2)
+        return None
+
+    def _new_batches(self) -> Iterator[Any] | None:
+        return None if self.state.dataloader is None else iter(self.state.dataloader)
+
+    def _is_cut_short(self) -> bool:
+        """Tell whether `max_iters` was reached inside an epoch."""
+        state = self.state
+        return state.max_iters is not None and is_done(state) and self._position != state.epoch_length
+
+    def _conclude(self, word: str) -> None:
+        self._phase, self._position = "over", 0
+        self.state.stop_reason = StopReason(word, self._asker("terminate") if word == "terminated" else None)
+
+    def _clock(self) -> float:
+        """Read the time in seconds, less what the run was paused for."""
+        return time.perf_counter() - self._idle_time
+
+    # Emitting
+
+    def _emit(self, event: Events, **payload: Any) -> None:
+        self._signal(event).emit(self, None, payload)
+
+    def _reach(self, event: Events, **payload: Any) -> bool:
+        """Emit an event, heed what was requested, and tell whether the run is to pause."""
+        self._emit(event, **payload)
+        return bool(self._requests) and self._heed()
+
+    def _heed(self) -> bool:
+        """Obey the strongest request: end the run, or the epoch, or tell that the run is to pause."""
+        if "terminate" in self._requests:
+            raise _EndRun
+        if "terminate_epoch" in self._requests and self._phase == "epoch":
+            raise _EndEpoch
+        self._requests.pop("terminate_epoch", None)
+        if "interrupt" not in self._requests:
+            return False
+        self.state.stop_reason = StopReason("interrupted", self._asker("interrupt"))
+        self._emit(Events.INTERRUPT)
+        self._requests.pop("interrupt", None)
+        if self._requests:  # a receiver of INTERRUPT asked for more than a pause
+            self._heed()
+        return True
+
+    def describe(self) -> str:
+        """Return a table of who listens to what, in the order of calling."""
+        return describe(self)
+
+    def __repr__(self) -> str:
+        step = self._process_function
+        return f"{type(self).__name__}({getattr(step, '__name__', type(step).__name__)})"
+
+    def __str__(self) -> str:
+        return summary(self)
+
+    # Keeping
+
+    def set_data(self, data: Iterable[Any]) -> None:
+        """Take the next batches from other data; the length of an epoch stays as it is.
+
+        Raises:
+            TypeError: the data cannot be iterated.
+            ValueError: it is empty.
+        """
+        check_data(data, None)
+        self._batches = iter(data)
+        self.state.dataloader = data
+        self._exhausted = False
+
+    def reset(self) -> None:
+        """Forget the progress, so that the next run starts anew; handlers and counts stay.
+
+        Raises:
+            RuntimeError: the engine is running.
+        """
+        if self._running:
+            raise RuntimeError(f"{self!r} is running: call terminate() and reset it after the run")
+        state = self.state
+        state.iteration = state.epoch = 0
+        state.max_epochs = state.max_iters = state.epoch_length = None
+        self._set_idle()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a run needs to go on: its limits, its iteration, the counts of custom events.
+
+        Attributes of the state that are named in `state_dict_user_keys` are added.
+        """
+        return saved.state_dict(self)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take up a state that was saved, so that the next run goes on from it.
+
+        Args:
+            state_dict: `epoch_length`, one of `iteration` and `epoch` (how many are done), one of
+                `max_epochs` and `max_iters`, and what `state_dict_user_keys` names. Counts that are
+                absent are 0.
+
+        Raises:
+            TypeError: it is not a mapping.
+            ValueError: a key is missing, contradicts another or has no number; nothing was changed.
+
+        >>> from ignite_signals import Engine
+        >>> engine = Engine(lambda engine, batch: None)
+        >>> engine.load_state_dict({"epoch": 3, "max_epochs": 5, "epoch_length": 10})
+        >>> engine.run(range(10)).iteration
+        50
+        """
+        saved.load_state_dict(self, state_dict)
+        if not self._running:
+            self._set_idle()
+            self._loaded = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy all but what belongs to this process or this object: a paused run, weak connections, data."""
+        if self._running:
+            raise RuntimeError(f"{self!r} is running: copy or pickle it between runs")
+        attributes = {name: value for name, value in self.__dict__.items() if name not in _NOT_COPIED}
+        state = copy.copy(self.state)
+        state.dataloader = state.batch = None
+        return {
+            "attributes": attributes,
+            "state": state,
+            "last_event_name": self.last_event_name,
+            "progress": (self._position, self._counted, self._loaded),
+            "signals": [(signal.event, signal.counter, signal.strong_connections()) for signal in self.signals.all()],
+        }
+
+    def __setstate__(self, copied: dict[str, Any]) -> None:
+        self.__dict__.update(copied["attributes"])
+        self.state = copied["state"]
+        self.last_event_name = copied["last_event_name"]
+        self._set_idle()
+        self._moved = self.state
+        self._position, self._counted, self._loaded = copied["progress"]
+        self.signals = SignalNamespace()
+        for event, counter, connections in copied["signals"]:
+            self._registered(event).restore(counter, connections)
+
+
+def _raise(error: BaseException | None) -> None:
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error  # its traceback refers to this frame
+
+
+_IN_EVERY_ITERATION = (
+    Events.GET_BATCH_STARTED,
+    Events.GET_BATCH_COMPLETED,
+    Events.ITERATION_STARTED,
+    Events.ITERATION_COMPLETED,
+)
+# What an engine has that belongs to its runs, or is copied in its own way.
+_NOT_COPIED = {
+    *("signals", "_running", "_phase", "_thread", "_paused", "_moved"),
+    *("_position", "_counted", "_loaded", "_exhausted", "_idle_time"),
+}
