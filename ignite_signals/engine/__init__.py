@@ -1,0 +1,48 @@
+"""The observer core: an engine, its events and signals, filters and state."""
+
+from ignite_signals.engine.engine import Engine
+from ignite_signals.engine.events import CallableEventWithFilter, EventEnum, Events, EventsList, FilteredEvent
+from ignite_signals.engine.filters import After, And, Before, Every, Filter, Not, Once, Or, Predicate
+from ignite_signals.engine.signals import EventSignal, FilteredSignal, RemovableEventHandle, SignalNamespace
+from ignite_signals.engine.state import State, StopReason
+from ignite_signals.engine.supervised import (
+    create_supervised_evaluator,
+    create_supervised_trainer,
+    supervised_evaluation_step,
+    supervised_evaluation_step_amp,
+    supervised_training_step,
+    supervised_training_step_amp,
+)
+from ignite_signals.engine.tbptt import Tbptt_Events, create_supervised_tbptt_trainer
+
+__all__ = [
+    "After",
+    "And",
+    "Before",
+    "CallableEventWithFilter",
+    "Engine",
+    "EventEnum",
+    "EventSignal",
+    "Events",
+    "EventsList",
+    "Every",
+    "Filter",
+    "FilteredEvent",
+    "FilteredSignal",
+    "Not",
+    "Once",
+    "Or",
+    "Predicate",
+    "RemovableEventHandle",
+    "SignalNamespace",
+    "State",
+    "StopReason",
+    "Tbptt_Events",
+    "create_supervised_evaluator",
+    "create_supervised_tbptt_trainer",
+    "create_supervised_trainer",
+    "supervised_evaluation_step",
+    "supervised_evaluation_step_amp",
+    "supervised_training_step",
+    "supervised_training_step_amp",
+]
