@@ -1,0 +1,311 @@
+"""The base of every metric: what is seen of a run, and when."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from ignite_signals.engine import Events
+from ignite_signals.metrics.device_value import device_value
+from ignite_signals.metrics.output import is_unrollable, unroll
+from ignite_signals.metrics.usage import (
+    BatchFiltered,
+    BatchWise,
+    EpochWise,
+    MetricUsage,
+    RunningBatchWise,
+    RunningEpochWise,
+    SingleEpochRunningBatchWise,
+    UsageEvent,
+    usage_from,
+)
+
+if TYPE_CHECKING:
+    from ignite_signals.engine import Engine
+
+__all__ = [
+    "BatchFiltered",
+    "BatchWise",
+    "EpochWise",
+    "Metric",
+    "MetricUsage",
+    "RunningBatchWise",
+    "RunningEpochWise",
+    "SingleEpochRunningBatchWise",
+]
+
+_RESULT_MODES = ("flatten", "named", "both")
+
+# At these a value is written so often that reading it from the device would slow the run down.
+_EVERY_ITERATION = frozenset(
+    {
+        Events.GET_BATCH_STARTED,
+        Events.GET_BATCH_COMPLETED,
+        Events.ITERATION_STARTED,
+        Events.ITERATION_COMPLETED,
+    }
+)
+
+
+def unchanged(output: Any) -> Any:
+    """Return the output as it is; a function with a name, so that metrics can be pickled."""
+    return output
+
+
+class Metric(ABC):
+    """Measure something of a run: subclass it and write `reset`, `update` and `compute`.
+
+    `attach` connects the three to an engine's events. A metric computes before user handlers of
+    the same event, in whatever order they were attached, and holds no reference to the engine.
+
+    Args:
+        output_transform: makes of `engine.state.output` what `update` takes, `(y_pred, y)` for most.
+        device: where to accumulate; by default where the values are, so that no update waits for a copy.
+        skip_unrolling: give lists to `update` as they are, instead of one call for each of their items.
+        metrics_result_mode: what a mapping as value becomes in `engine.state.metrics`: "flatten" writes its
+            items, "named" the mapping under the metric's name, "both" both.
+
+    Attributes:
+        required_output_keys: the keys to take, in this order, from an output that is a mapping.
+        optional_output_keys: those of them that a mapping may lack.
+
+    Raises:
+        TypeError: `output_transform` is not callable.
+        ValueError: `device` is no device, or `metrics_result_mode` none of the three.
+
+    >>> from ignite_signals.engine import Engine
+    >>> class Largest(Metric):
+    ...     required_output_keys = None
+    ...
+    ...     def reset(self):
+    ...         self.largest = torch.tensor(float("-inf"))
+    ...
+    ...     def update(self, output):
+    ...         self.largest = torch.maximum(self.largest, output.max())
+    ...
+    ...     def compute(self):
+    ...         return self.largest
+    >>> evaluator = Engine(lambda engine, batch: batch)
+    >>> Largest().attach(evaluator, "largest")
+    >>> evaluator.run([torch.tensor([1.0, 7.0]), torch.tensor([3.0])]).metrics
+    {'largest': 7.0}
+    """
+
+    required_output_keys: Sequence[str] | None = ("y_pred", "y")
+    optional_output_keys: ClassVar[Sequence[str]] = ()
+
+    # Read by `Engine.add_event_handler`: larger is called first, and user handlers have 0.
+    priority = 100
+
+    # The attributes that `state_dict` saves; PyTorch-Ignite's name, which users' metrics declare.
+    _state_dict_all_req_keys: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        output_transform: Callable[[Any], Any] = unchanged,
+        device: str | torch.device | None = None,
+        skip_unrolling: bool = False,
+        metrics_result_mode: Literal["flatten", "named", "both"] = "both",
+    ) -> None:
+        if not callable(output_transform):
+            raise TypeError(f"output_transform must be callable, got {output_transform!r}")
+        if metrics_result_mode not in _RESULT_MODES:
+            raise ValueError(f"metrics_result_mode must be one of {_RESULT_MODES}, got {metrics_result_mode!r}")
+        self._output_transform = output_transform
+        self._follows_values = device is None
+        self._device = _device("cpu" if device is None else device)
+        self._skip_unrolling = skip_unrolling
+        self._metrics_result_mode = metrics_result_mode
+        self.reset()
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget what was seen; called at the start of each epoch, by default."""
+
+    @abstractmethod
+    def update(self, output: Any) -> None:
+        """Take in one batch's output; called at the end of each iteration, by default.
+
+        Args:
+            output: what `output_transform` returned, `(y_pred, y)` for most metrics.
+        """
+
+    @abstractmethod
+    def compute(self) -> Any:
+        """Return the value of what was seen: a number, a tensor, or a mapping of them.
+
+        Raises:
+            NotComputableError: nothing was seen.
+        """
+
+    def started(self, engine: Engine) -> None:  # a subclass may want the engine
+        """Start anew; connected by `attach`."""
+        self.reset()
+
+    def iteration_completed(self, engine: Engine) -> None:
+        """Take in `engine.state.output`; connected by `attach`.
+
+        A mapping gives the values of `required_output_keys`. Lists of tensors or numbers, such as
+        `([y_pred_1, y_pred_2], [y_1, y_2])`, give one update for each item.
+
+        Raises:
+            ValueError: the output is a mapping without a required key.
+            TypeError: the output is a mapping, and the metric takes none.
+        """
+        output = self._output_transform(engine.state.output)
+        if isinstance(output, Mapping):
+            output = self._from_mapping(output)
+        if not self._skip_unrolling and is_unrollable(output):
+            for item in unroll(output):
+                self.update(item)
+        else:
+            self.update(output)
+
+    def _from_mapping(self, output: Mapping[str, Any]) -> tuple[Any, ...]:
+        keys = self.required_output_keys
+        if keys is None:
+            raise TypeError(
+                f"{type(self).__name__} does not take a mapping, got one with the keys {list(output)}; "
+                "choose a value with output_transform"
+            )
+        if missing := [key for key in keys if key not in output and key not in self.optional_output_keys]:
+            raise ValueError(
+                f"the output of the engine lacks {missing}, which {type(self).__name__} needs; it has "
+                f"{list(output)}; rename with output_transform, or set required_output_keys"
+            )
+        return tuple(output[key] for key in keys if key in output)
+
+    def completed(self, engine: Engine, name: str) -> None:
+        """Write the value to `engine.state.metrics`; connected by `attach`.
+
+        At the end of an epoch a tensor without dimensions becomes a Python number, and any other
+        moves to the CPU. At an iteration tensors stay on their device, detached, so that nobody
+        waits for it until somebody reads the number.
+
+        Raises:
+            ValueError: the value is a mapping that has `name` as a key, and both would be written.
+        """
+        read = engine.last_event_name not in _EVERY_ITERATION
+        value = self.compute() if read else device_value(self)
+        if isinstance(value, Mapping):
+            self._write_mapping(engine.state.metrics, name, value, read)
+        elif read and isinstance(value, Tensor) and value.ndim == 0:
+            engine.state.metrics[name] = value.item()
+        else:
+            engine.state.metrics[name] = _detached(value, read)
+
+    def _write_mapping(self, metrics: dict[str, Any], name: str, value: Mapping[str, Any], read: bool) -> None:
+        if name in value and self._metrics_result_mode == "both":
+            raise ValueError(
+                f"name must not be one of the keys that the metric computes, {list(value)}, got {name!r}; "
+                "attach it under another name, or pass metrics_result_mode='flatten'"
+            )
+        value = {key: _detached(item, read) for key, item in value.items()}
+        if self._metrics_result_mode != "named":
+            metrics.update(value)
+        if self._metrics_result_mode != "flatten":
+            metrics[name] = value
+
+    def attach(self, engine: Engine, name: str, usage: str | MetricUsage | None = None) -> None:
+        """Measure an engine's runs and write the value to `engine.state.metrics[name]`.
+
+        Args:
+            engine: whose runs to measure.
+            name: the key in `engine.state.metrics`.
+            usage: when to start, update and compute; by default `EpochWise()`. A usage, or its `usage_name`.
+
+        Raises:
+            TypeError: `name` is not a str, or `usage` neither a usage nor a name.
+            ValueError: no usage has that name.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a str, got {name!r}")
+        usage = self._usage(usage)
+        for event, handler in self._handlers(usage):
+            # A metric under two names must not see every batch twice.
+            if not engine.has_event_handler(handler, event):
+                engine.add_event_handler(event, handler)
+        engine.add_event_handler(usage.COMPLETED, self.completed, name)
+
+    def detach(self, engine: Engine, usage: str | MetricUsage | None = None) -> None:
+        """Stop measuring an engine's runs, under every name that was attached with this usage.
+
+        Other engines that the metric is attached to keep it. A metric that is not attached is left
+        as it is.
+        """
+        usage = self._usage(usage)
+        handlers: list[tuple[UsageEvent, Callable[..., None]]] = [*self._handlers(usage)]
+        handlers.append((usage.COMPLETED, self.completed))
+        for event, handler in handlers:
+            while engine.has_event_handler(handler, event):
+                engine.remove_event_handler(handler, event)
+
+    def is_attached(self, engine: Engine, usage: str | MetricUsage | None = None) -> bool:
+        """Tell whether the metric measures this engine's runs with this usage."""
+        return engine.has_event_handler(self.completed, self._usage(usage).COMPLETED)
+
+    def _usage(self, usage: str | MetricUsage | None) -> MetricUsage:
+        return EpochWise() if usage is None else usage_from(usage)
+
+    def _handlers(self, usage: MetricUsage) -> list[tuple[UsageEvent, Callable[[Engine], None]]]:
+        """Return what `attach` connects beside `completed`."""
+        return [(usage.STARTED, self.started), (usage.ITERATION_COMPLETED, self.iteration_completed)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of what was seen, to go on from with `load_state_dict`."""
+        return {key: _saved(getattr(self, key)) for key in self._state_dict_all_req_keys}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            TypeError: `state_dict` is not a mapping.
+            ValueError: it lacks a key.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"state_dict must be a mapping, got {state_dict!r}")
+        if missing := [key for key in self._state_dict_all_req_keys if key not in state_dict]:
+            raise ValueError(f"state_dict must have the keys {missing} as well, got {list(state_dict)}")
+        for key in self._state_dict_all_req_keys:
+            self._load(key, state_dict[key])
+
+    def _load(self, key: str, value: Any) -> None:
+        if isinstance(own := getattr(self, key), Metric):
+            own.load_state_dict(value)
+        else:
+            value = _saved(value)
+            setattr(self, key, self._moved(value) if isinstance(value, Tensor) else value)
+
+    def _moved(self, value: Tensor) -> Tensor:
+        """Return a tensor on the device where the metric accumulates."""
+        # MPS has no float64, in which sums are kept; so without a device named, they are kept on the CPU.
+        return value if self._follows_values and not value.is_mps else value.to(self._device)
+
+    @property
+    def _float(self) -> torch.dtype:
+        """The type to sum in: of many float32 values a float32 sum loses the small ones."""
+        return torch.float32 if self._device.type == "mps" else torch.float64
+
+
+def _device(device: str | torch.device) -> torch.device:
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device must be a torch.device, or a name like 'cpu' or 'cuda:0', got {device!r}") from error
+
+
+def _detached(value: Any, read: bool) -> Any:
+    if not isinstance(value, Tensor):
+        return value
+    return value.detach().cpu() if read else value.detach()
+
+
+def _saved(value: Any) -> Any:
+    if isinstance(value, Metric):
+        return value.state_dict()
+    return value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)

@@ -1,0 +1,377 @@
+"""The base of every metric: attaching, detaching, and what is written to the engine's metrics."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import weakref
+from typing import Any
+
+import pytest
+import torch
+
+import ignite_signals.metrics.metric
+from ignite_signals.engine import Engine, Events
+from ignite_signals.metrics import (
+    Accuracy,
+    Average,
+    BatchWise,
+    Loss,
+    Metric,
+    RunningAverage,
+    RunningBatchWise,
+)
+from ignite_signals.metrics.device_value import device_value
+
+
+class Last(Metric):
+    """Compute the last output, or a fixed result."""
+
+    required_output_keys = None
+    _state_dict_all_req_keys = ("last", "inner")
+
+    def __init__(self, result: Any = None, **kwargs: Any) -> None:
+        self.result = result
+        self.inner = Average()
+        super().__init__(**kwargs)
+
+    def reset(self) -> None:
+        self.last: Any = None
+        self.inner.reset()
+
+    def update(self, output: Any) -> None:
+        self.last = output
+        self.inner.update(output)
+
+    def compute(self) -> Any:
+        return self.last if self.result is None else self.result
+
+
+def step(engine: Engine, batch: Any) -> Any:
+    return batch
+
+
+def metrics_of(metric: Metric, data: Any = (1.0,), **kwargs: Any) -> dict[str, Any]:
+    """Run once with the metric attached as `m` and return the engine's metrics."""
+    engine = Engine(step)
+    metric.attach(engine, "m", **kwargs)
+    return engine.run(data).metrics
+
+
+def handlers_of(engine: Engine) -> int:
+    """Count everything that is connected to the engine."""
+    return sum(len(engine.signal(event).receivers) for event in Events)
+
+
+def test_the_names_of_ignite_are_there() -> None:
+    """What a program imports from PyTorch-Ignite's module is found in ours."""
+    names = pytest.importorskip("ignite.metrics.metric").__all__
+
+    assert [] == [name for name in names if not hasattr(ignite_signals.metrics.metric, name)]
+
+
+class TestOrder:
+    @pytest.mark.parametrize("metric_first", [True, False])
+    def test_is_ready_before_user_handlers(self, metric_first: bool) -> None:
+        """A user handler of the same event finds the value, whoever was attached first."""
+        engine, seen = Engine(step), []
+        if metric_first:
+            Last().attach(engine, "m")
+        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: seen.append(engine.state.metrics["m"]))
+        if not metric_first:
+            Last().attach(engine, "m")
+
+        engine.run([1, 2], max_epochs=2)
+
+        assert [2, 2] == seen
+
+    def test_a_batch_wise_metric_is_ready_at_its_iteration(self) -> None:
+        """The value of an iteration is there for a handler that was attached before the metric."""
+        engine, seen = Engine(step), []
+        engine.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: seen.append(engine.state.metrics["m"]))
+        Last().attach(engine, "m", usage=BatchWise())
+
+        engine.run([1, 2, 3])
+
+        assert [1, 2, 3] == seen
+
+
+class TestAttach:
+    def test_two_names_update_once(self) -> None:
+        """A metric under two names sees every batch once and writes both."""
+        metric, engine = Average(), Engine(step)
+        metric.attach(engine, "a")
+        metric.attach(engine, "b")
+
+        state = engine.run([1.0, 2.0])
+
+        assert {"a": 1.5, "b": 1.5} == state.metrics
+        assert 2 == metric.num_examples
+
+    @pytest.mark.parametrize("usage", [None, "batch_wise", "running_epoch_wise"])
+    def test_detach_leaves_nothing_behind(self, usage: str | None) -> None:
+        """After detach the engine has the handlers it had before."""
+        metric, engine = Last(), Engine(step)
+        before = handlers_of(engine)
+        metric.attach(engine, "a", usage=usage)
+        metric.attach(engine, "b", usage=usage)
+        attached = metric.is_attached(engine, usage)
+
+        metric.detach(engine, usage)
+
+        assert (True, False) == (attached, metric.is_attached(engine, usage))
+        assert before == handlers_of(engine)
+        assert {} == engine.run([1]).metrics
+
+    def test_detach_leaves_other_metrics(self) -> None:
+        """Another metric of the same class on the same engine stays."""
+        first, second, engine = Last(), Last(), Engine(step)
+        first.attach(engine, "first")
+        second.attach(engine, "second")
+
+        first.detach(engine)
+
+        assert {"second": 1} == engine.run([1]).metrics
+
+    def test_detach_from_one_engine_keeps_the_other(self) -> None:
+        """A metric attached to two engines and detached from one measures the other."""
+        metric, one, other = Last(), Engine(step), Engine(step)
+        metric.attach(one, "m")
+        metric.attach(other, "m")
+
+        metric.detach(one)
+
+        assert (False, True) == (metric.is_attached(one), metric.is_attached(other))
+        assert {} == one.run([1]).metrics
+        assert {"m": 2} == other.run([2]).metrics
+
+    def test_detach_of_a_stranger_does_nothing(self) -> None:
+        """A metric that was never attached can be detached."""
+        metric, engine = Last(), Engine(step)
+        before = handlers_of(engine)
+
+        metric.detach(engine)
+
+        assert before == handlers_of(engine)
+
+    def test_detached_in_mid_run_it_writes_no_more(self) -> None:
+        """Detached by a handler, it is not computed at the next epoch."""
+        metric, engine, seen = Last(), Engine(step), []
+        metric.attach(engine, "m", usage=BatchWise())
+        engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), metric.detach, BatchWise())
+        engine.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: seen.append(engine.state.metrics["m"]))
+
+        engine.run([1, 2, 3, 4])
+
+        assert [1, 2, 2, 2] == seen
+
+    def test_every_evaluation_has_its_own_metrics(self) -> None:
+        """What one run returned is not overwritten by the next."""
+        engine = Engine(step)
+        Average().attach(engine, "m")
+
+        first = engine.run([1.0]).metrics
+        second = engine.run([2.0, 3.0]).metrics
+
+        assert ({"m": 1.0}, {"m": 2.5}) == (first, second)
+
+    def test_a_name_must_be_a_string(self) -> None:
+        """A name that is no string is refused."""
+        with pytest.raises(TypeError, match="name must be a str, got 3"):
+            Last().attach(Engine(step), 3)  # type: ignore[arg-type]
+
+
+class TestResult:
+    def test_a_tensor_becomes_a_number_at_the_end_of_an_epoch(self) -> None:
+        """A tensor without dimensions is read, once an epoch."""
+        value = metrics_of(Last(torch.tensor(2.5, requires_grad=True)))["m"]
+
+        assert (float, 2.5) == (type(value), value)
+
+    def test_a_tensor_stays_a_tensor_at_an_iteration(self) -> None:
+        """At an iteration nobody waits for a number; the tensor is detached."""
+        value = metrics_of(Last(torch.tensor(2.5, requires_grad=True)), usage=BatchWise())["m"]
+
+        assert isinstance(value, torch.Tensor)
+        assert (2.5, (), False) == (value.item(), tuple(value.shape), value.requires_grad)
+
+    @pytest.mark.parametrize("metric", [Accuracy(), Loss(torch.nn.functional.mse_loss)])
+    def test_a_number_of_ours_stays_a_tensor_at_an_iteration(self, metric: Metric) -> None:
+        """Where compute would read a number, the tensor behind it is written instead."""
+        data = [(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0]))]
+
+        value = metrics_of(metric, data, usage=RunningBatchWise())["m"]
+
+        assert isinstance(value, torch.Tensor)
+        assert (0.5, torch.float64) == (value.item(), value.dtype)
+
+    def test_a_tensor_with_dimensions_is_detached(self) -> None:
+        """A tensor with dimensions stays one, without its history."""
+        value = metrics_of(Last(torch.ones(2, requires_grad=True)))["m"]
+
+        assert ([1.0, 1.0], False) == (value.tolist(), value.requires_grad)
+
+    @pytest.mark.parametrize("result", ["text", [1, 2], (1, 2), 7])
+    def test_anything_else_is_written_as_it_is(self, result: Any) -> None:
+        """Numbers, strings and sequences need nothing."""
+        assert {"m": result} == metrics_of(Last(result))
+
+    @pytest.mark.parametrize(
+        ("mode", "expected"),
+        [
+            ("flatten", {"a": 1, "b": 2}),
+            ("named", {"m": {"a": 1, "b": 2}}),
+            ("both", {"a": 1, "b": 2, "m": {"a": 1, "b": 2}}),
+        ],
+    )
+    def test_a_mapping_is_written_in_one_of_three_ways(self, mode: Any, expected: dict[str, Any]) -> None:
+        """The mode says whether the items, the mapping or both are written."""
+        assert expected == metrics_of(Last({"a": 1, "b": 2}, metrics_result_mode=mode))
+
+    def test_a_mapping_that_has_the_name_as_key_is_refused(self) -> None:
+        """The item and the mapping cannot have one name."""
+        with pytest.raises(ValueError, match=r"name must not be one of the keys .*\['m'\], got 'm'"):
+            metrics_of(Last({"m": 1}))
+
+    def test_the_output_is_transformed(self) -> None:
+        """update gets what output_transform makes of the output."""
+        assert {"m": 30.0} == metrics_of(Average(lambda output: output["loss"] * 10), [{"loss": 3.0}])
+
+
+class TestArguments:
+    def test_output_transform_must_be_callable(self) -> None:
+        """A transform that cannot be called is refused at once."""
+        with pytest.raises(TypeError, match="output_transform must be callable, got 3"):
+            Accuracy(output_transform=3)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("device", ["foo", 1.5])
+    def test_device_must_be_one(self, device: Any) -> None:
+        """What names no device is refused, with the value."""
+        with pytest.raises(ValueError, match=f"device must be a torch.device, .* got {device!r}"):
+            Average(device=device)
+
+    def test_the_mode_must_be_one_of_three(self) -> None:
+        """An unknown mode is refused, with the known ones."""
+        with pytest.raises(ValueError, match=r"metrics_result_mode must be one of \('flatten', .*, got 'flat'"):
+            Last(metrics_result_mode="flat")
+
+
+ON_META = torch.zeros(4, device="meta")
+
+
+class TestDevice:
+    @pytest.mark.parametrize(
+        ("metric", "output"),
+        [
+            (Accuracy(), (ON_META, ON_META)),
+            (Loss(torch.nn.functional.mse_loss), (ON_META, ON_META)),
+            (Average(), ON_META),
+            (RunningAverage(), ON_META),
+            (RunningAverage(Accuracy()), (ON_META, ON_META)),
+        ],
+    )
+    def test_accumulates_where_the_values_are(self, metric: Metric, output: Any) -> None:
+        """Without a device named nothing leaves the device of the values, so that nobody waits for a copy."""
+        metric.update(output)
+        metric.update(output)
+
+        assert "meta" == device_value(metric).device.type
+
+    @pytest.mark.parametrize("metric", [Average(device="meta"), RunningAverage(device="meta")])
+    def test_accumulates_where_it_is_told_to(self, metric: Metric) -> None:
+        """A device that is named gets the values."""
+        metric.update(torch.zeros(4))
+
+        assert "meta" == metric.compute().device.type
+
+
+class TestState:
+    def test_goes_on_from_a_saved_state(self) -> None:
+        """A metric that loaded what another saved computes what that one would have."""
+        first, second = Average(), Average()
+        first.update(torch.tensor([1.0, 2.0]))
+        saved = first.state_dict()
+        first.update(torch.tensor([3.0, 6.0]))
+
+        second.load_state_dict(saved)
+        second.update(torch.tensor([3.0, 6.0]))
+
+        assert first.compute().tolist() == second.compute().tolist() == [2.0, 4.0]
+
+    def test_saves_metrics_inside_of_a_metric(self) -> None:
+        """A metric that a metric is made of is saved and loaded with it."""
+        first, second = Last(), Last()
+        first.update(torch.tensor(4.0))
+
+        second.load_state_dict(first.state_dict())
+
+        assert (4.0, 4.0) == (second.last.item(), second.inner.compute().item())
+
+    def test_a_missing_key_is_named(self) -> None:
+        """A state without a key is refused, and the key named."""
+        with pytest.raises(ValueError, match=r"state_dict must have the keys \['num_examples'\] as well, got "):
+            Average().load_state_dict({"accumulator": torch.tensor(0.0)})
+
+    def test_a_state_must_be_a_mapping(self) -> None:
+        """What is no mapping is refused."""
+        with pytest.raises(TypeError, match=r"state_dict must be a mapping, got \[\]"):
+            Average().load_state_dict([])  # type: ignore[arg-type]
+
+
+class TestMemory:
+    def test_engines_with_metrics_are_freed_without_the_collector(self) -> None:
+        """Reference counting alone frees an engine that ran with every kind of metric."""
+        gc.disable()
+        try:
+            engine = Engine(step)
+            metrics = {
+                "accuracy": Accuracy(),
+                "loss": Loss(torch.nn.functional.mse_loss),
+                "running": RunningAverage(Accuracy()),
+            }
+            for name, metric in metrics.items():
+                metric.attach(engine, name)
+            Average(lambda output: output[0]).attach(engine, "average", usage=BatchWise())
+            engine.run([(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0]))] * 2, max_epochs=2)
+            freed = weakref.ref(engine)
+
+            del engine
+
+            assert freed() is None
+        finally:
+            gc.enable()
+
+    def test_attach_keeps_the_metric(self) -> None:
+        """An attached metric that nobody else holds lives on with the engine, and dies with it."""
+        metric, engine = Average(), Engine(step)
+        metric.attach(engine, "m")
+        kept = weakref.ref(metric)
+        del metric
+
+        assert {"m": 1.0} == engine.run([1.0]).metrics
+        assert kept() is not None
+        del engine
+        assert kept() is None
+
+
+class TestCopies:
+    def test_a_pickled_metric_goes_on(self) -> None:
+        """A metric with its default transform can be pickled with what it has seen."""
+        metric = Accuracy()
+        metric.update((torch.tensor([1, 0]), torch.tensor([1, 1])))
+
+        loaded = pickle.loads(pickle.dumps(metric))
+
+        assert 0.5 == loaded.compute()
+
+    def test_a_copied_engine_has_metrics_of_its_own(self) -> None:
+        """The metric of a deep-copied engine is a copy, and hears the copy."""
+        metric, engine = Average(), Engine(step)
+        metric.attach(engine, "m")
+        other = copy.deepcopy(engine)
+
+        first, second = engine.run([1.0]), other.run([5.0])
+
+        assert ({"m": 1.0}, {"m": 5.0}) == (first.metrics, second.metrics)
+        assert 1.0 == metric.compute().item()

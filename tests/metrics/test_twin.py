@@ -1,0 +1,77 @@
+"""A twin of a metric shares nothing that changes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ignite_signals.metrics import Average, Loss, Metric
+from ignite_signals.metrics.twin import twin
+
+
+class Collecting(Metric):
+    """Clear containers in place, as a metric of a user's may."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.by_name: dict[str, Any] = {"list": [1]}
+        self.queue: deque[Any] = deque()
+        self.total = torch.zeros(())
+        self.inner = (Average(),)
+        self.function: Callable[[Any], None] = self.add
+        super().__init__()
+
+    def add(self, output: Any) -> None:
+        self.items.append(output)
+
+    def reset(self) -> None:
+        self.items.clear()
+        self.queue.clear()
+        self.by_name["list"].clear()
+        self.total.zero_()
+        self.inner[0].reset()
+
+    def update(self, output: Any) -> None:
+        self.function(output)
+        self.queue.append(output)
+        self.by_name["list"].append(output)
+        self.total += output
+        self.inner[0].update(output)
+
+    def compute(self) -> Any:
+        seen = len(self.items), len(self.queue), len(self.by_name["list"]), self.inner[0].num_examples
+        return (*seen, self.total.item())
+
+
+def test_a_twin_accumulates_for_itself() -> None:
+    """Containers, tensors, metrics inside and bound methods all belong to the twin."""
+    original = Collecting()
+    original.update(5.0)
+
+    other = twin(original)
+    other.update(1.0)
+    other.update(1.0)
+
+    assert (1, 1, 1, 1, 5.0) == original.compute()
+    assert (2, 2, 2, 2, 2.0) == other.compute()
+
+
+def test_a_twin_starts_with_nothing() -> None:
+    """What the original has seen is not the twin's."""
+    original = Average()
+    original.update(3.0)
+
+    assert (1, 0) == (original.num_examples, twin(original).num_examples)
+
+
+def test_a_twin_shares_functions_and_modules() -> None:
+    """A loss module with parameters is the very same one, not a copy."""
+    module = torch.nn.Bilinear(1, 1, 1)
+    original = Loss(lambda y_pred, y: module(y_pred, y).mean())
+    with_module = Loss(torch.nn.MSELoss())
+
+    assert original._loss_fn is twin(original)._loss_fn
+    assert with_module._loss_fn is twin(with_module)._loss_fn
