@@ -74,13 +74,13 @@ class EventRecorder:
         if not named:
             raise ValueError("EventRecorder needs an engine: EventRecorder(engine), or EventRecorder(trainer=trainer)")
         wanted = None if events is None else list(events)
-        self._listeners: list[tuple[EventSignal | FilteredSignal, _Listener]] = []
-        for name, recorded in named.items():
-            for event in recorded.signals if wanted is None else wanted:
-                signal = recorded.signal(event)
-                listener = _Listener(self.records, name, signal.signal)
-                signal.connect(listener, weak=False, priority=_FIRST)
-                self._listeners.append((signal, listener))
+        self._listeners: list[tuple[EventSignal | FilteredSignal, _Listener]] = [
+            (signal, _Listener(self.records, name, signal.signal))
+            for name, recorded in named.items()
+            for signal in (recorded.signal(event) for event in (recorded.signals if wanted is None else wanted))
+        ]
+        for signal, listener in self._listeners:
+            signal.connect(listener, weak=False, priority=_FIRST)
 
     @property
     def names(self) -> list[str]:

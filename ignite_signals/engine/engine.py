@@ -30,7 +30,7 @@ from ignite_signals.engine.limits import (
 from ignite_signals.engine.observable import Observable
 from ignite_signals.engine.receivers import Connection, accepts, check_callable, label
 from ignite_signals.engine.requests import Stoppable
-from ignite_signals.engine.signals import SignalNamespace
+from ignite_signals.engine.signals import EventSignal, SignalNamespace
 from ignite_signals.engine.state import State, StopReason
 
 __all__ = ["Engine"]
@@ -318,28 +318,33 @@ class Engine(Observable, Stoppable):
             if state.stop_reason != "terminated" or self.should_terminate != "skip_completed":
                 self._emit(Events.COMPLETED)
             times["COMPLETED"] = clock() - run_began
-        except GeneratorExit:  # an interrupted engine is dropped: nothing more is emitted
-            raise
-        except BaseException as error:  # noqa: BLE001  # raised again where the loop is driven
+        except BaseException as error:  # raised again where the loop is driven
+            if not self._running:  # an interrupted run is dropped: nothing more is emitted
+                raise
             return error
         return None
 
     def _iterate(self, taken: int) -> Generator[int, None, BaseException | None]:
-        """Run the iterations of an epoch of which some batches may have been taken already."""
-        state, step = self.state, self._process_function
-        getting, got, started, completed = (self._signal(event) for event in _IN_EVERY_ITERATION)
+        """Run the iterations of an epoch of which some batches may have been taken already.
+
+        A signal is emitted where its count has come to be due, which says that a receiver is, that
+        the count was set by hand, or that a request to stop waits to be heeded.
+        """
+        state, step, end = self.state, self._process_function, _END
+        getting, got, started, completed = self._signals_of_every_iteration()
+        now = self._recount()
         try:
             if self._batches is None:
                 self._batches = self._new_batches()
             while True:
                 if self._batches is not None:
                     state.batch = None  # let go before the next one needs the memory
-                    if not getting.low < (now := state.iteration) < getting.due:
+                    if now >= getting.due:
                         getting.emit(self, now)
                         if self._requests and self._heed():
                             yield taken
-                    state.batch = next(self._batches, _END)
-                    if state.batch is _END:
+                    state.batch = next(self._batches, end)
+                    if state.batch is end:
                         state.batch = None
                         if self._ends_first_pass(taken):
                             break
@@ -349,32 +354,57 @@ class Engine(Observable, Stoppable):
                         if self._exhausted:
                             break
                     state.output = None
-                    if not got.low < (now := state.iteration) < got.due:
+                    if state.iteration != now:
+                        now = self._recount()
+                    if now >= got.due:
                         got.emit(self, now)
-                    if self._requests and self._heed():
-                        yield taken
+                        if self._requests and self._heed():
+                            yield taken
+                        if state.iteration != now:
+                            now = self._recount()
                 taken += 1
-                state.iteration += 1
-                if not started.low < (now := state.iteration) < started.due:
+                state.iteration = now = now + 1
+                if now >= started.due:
                     started.emit(self, now)
                     if self._requests and self._heed():
                         yield taken
                 state.output = step(self, state.batch)
-                if not completed.low < (now := state.iteration) < completed.due:
+                if state.iteration != now:
+                    now = self._recount()
+                if now >= completed.due:
                     completed.emit(self, now)
-                if self._requests and self._heed():
-                    yield taken
-                if state.epoch_length is not None and taken >= state.epoch_length:
+                    if self._requests and self._heed():
+                        yield taken
+                    if state.iteration != now:
+                        now = self._recount()
+                if (length := state.epoch_length) is not None and taken >= length:
                     break
-                if state.max_iters is not None and state.iteration >= state.max_iters:
+                if state.max_iters is not None and now >= state.max_iters:
                     break
-        except GeneratorExit:
-            raise
-        except BaseException as error:  # noqa: BLE001  # raised again by the loop
+        except BaseException as error:  # raised again by the loop
+            if not self._running:
+                raise
             return error
         finally:
             self._position = taken
         return None
+
+    def _recount(self) -> int:
+        """Return the iteration, which may have been set by hand, so that no count is known to be quiet."""
+        self._look_again()
+        return self.state.iteration
+
+    def _signals_of_every_iteration(self) -> tuple[EventSignal, EventSignal, EventSignal, EventSignal]:
+        return (
+            self._signal(Events.GET_BATCH_STARTED),
+            self._signal(Events.GET_BATCH_COMPLETED),
+            self._signal(Events.ITERATION_STARTED),
+            self._signal(Events.ITERATION_COMPLETED),
+        )
+
+    def _look_again(self) -> None:
+        for signal in self._signals_of_every_iteration():
+            signal.look_again()
 
     def _ends_first_pass(self, taken: int) -> bool:
         """Tell whether the data ended for the first time, which is how long an epoch is."""
@@ -538,12 +568,6 @@ def _raise(error: BaseException | None) -> None:
         del error  # its traceback refers to this frame
 
 
-_IN_EVERY_ITERATION = (
-    Events.GET_BATCH_STARTED,
-    Events.GET_BATCH_COMPLETED,
-    Events.ITERATION_STARTED,
-    Events.ITERATION_COMPLETED,
-)
 # What an engine has that belongs to its runs, or is copied in its own way.
 _NOT_COPIED = {
     *("signals", "_running", "_phase", "_thread", "_paused", "_moved"),

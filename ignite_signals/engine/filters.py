@@ -38,6 +38,8 @@ class Filter(ABC):
 
     # Whether the decision depends on the time since the connection's last call.
     timed = False
+    # Whether the filter passes at every count that `next` returns, so that it need not be asked there.
+    exact = False
 
     @abstractmethod
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
@@ -123,8 +125,12 @@ class Every(Filter):
             object.__setattr__(self, "start", None)  # Every(5, start=5) and Every(5) are one value
 
     @property
-    def timed(self) -> bool:  # type: ignore[override]  # a class constant in all other filters
+    def timed(self) -> bool:  # type: ignore[override]  # a class constant in simple filters
         return isinstance(self.period, timedelta)
+
+    @property
+    def exact(self) -> bool:  # type: ignore[override]  # likewise
+        return not self.timed
 
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
         if isinstance(self.period, timedelta):
@@ -151,6 +157,7 @@ class Once(Filter):
     """
 
     counts: tuple[int, ...]
+    exact = True
 
     def __init__(self, *counts: int | Iterable[int]) -> None:
         flat = [n for count in counts for n in _listed(count)]
@@ -177,6 +184,7 @@ class Before(Filter):
     """Pass while the count is below `bound`."""
 
     bound: int = attrs.field(converter=_before)
+    exact = True
 
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
         return count < self.bound
@@ -193,6 +201,7 @@ class After(Filter):
     """Pass once the count is above `bound`."""
 
     bound: int = attrs.field(converter=_after)
+    exact = True
 
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
         return count > self.bound
@@ -262,6 +271,10 @@ class Or(Filter):
     @property
     def timed(self) -> bool:  # type: ignore[override]  # a class constant in simple filters
         return any(operand.timed for operand in self.operands)
+
+    @property
+    def exact(self) -> bool:  # type: ignore[override]  # likewise
+        return all(operand.exact for operand in self.operands)
 
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
         return any(operand.passes(count, engine, elapsed) for operand in self.operands)

@@ -57,33 +57,38 @@ class Observable:
         """
         if event_to_attr is not None and not isinstance(event_to_attr, Mapping):
             raise ValueError(f"event_to_attr must map events to names of attributes, got {event_to_attr!r}")
+        counters = event_to_attr or {}
+        names = {signal.name: signal.event for signal in self.signals.all()}
+        for event in event_names:  # all are looked at before any is registered
+            self._check_event(event, names, counters.get(event) if isinstance(event, EventEnum | str) else None)
         for event in event_names:
             signal = self._registered(event)
-            if event_to_attr and event in event_to_attr:
-                self._count_by(signal, event_to_attr[event])
+            if event in counters:
+                signal.counter = counters[event]
+                self.state.counters.pop(signal.name, None)
         self._zero_new_counters()
 
-    def _registered(self, event: Event) -> EventSignal:
+    def _check_event(self, event: object, names: dict[str, Event], attribute: object) -> None:
         if not isinstance(event, EventEnum | str) or not event:
             raise TypeError(f"event_names must be members of an EventEnum or strings, got {event!r}")
-        name = signal_name(event)
-        signal = self.signals.find(name)
-        if signal is None:
-            signal = self.signals[name] = EventSignal(self, event)
-        elif signal.event != event:
+        known = names.setdefault(signal_name(event), event)
+        if known != event:
             raise ValueError(
-                f"{event!r} cannot be registered: its signal would be {name!r}, which is that of {signal.event!r}; "
-                "give it another name"
+                f"{event!r} cannot be registered: its signal would be {signal_name(event)!r}, which is that of "
+                f"{known!r}; give it another name"
             )
-        return signal
-
-    def _count_by(self, signal: EventSignal, attribute: str) -> None:
+        if attribute is None:
+            return
         if not isinstance(attribute, str) or not attribute.isidentifier():
-            raise ValueError(f"event_to_attr must give names of attributes, got {attribute!r} for {signal.event!r}")
-        if isinstance(signal.event, Events) and attribute != signal.counter:
-            raise ValueError(f"event_to_attr takes events of your own, got the built-in {signal.event!r}")
-        signal.counter = attribute
-        self.state.counters.pop(signal.name, None)
+            raise ValueError(f"event_to_attr must give names of attributes, got {attribute!r} for {event!r}")
+        if isinstance(event, Events) and attribute != event.counter:
+            raise ValueError(f"event_to_attr takes events of your own, got the built-in {event!r}")
+
+    def _registered(self, event: Event) -> EventSignal:
+        signal = self.signals.find(signal_name(event))
+        if signal is None:
+            signal = self.signals[signal_name(event)] = EventSignal(self, event)
+        return signal
 
     def _zero_new_counters(self) -> None:
         """Give every event a count in the state, which may be new."""

@@ -11,7 +11,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -114,9 +114,11 @@ def label(function: Any) -> str:
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     if isinstance(function, MethodType):  # the class of the object, which may have inherited the method
         name = f"{type(function.__self__).__qualname__}.{function.__name__}"
-    code = getattr(inspect.unwrap(function), "__code__", None) or getattr(type(function).__call__, "__code__", None)
-    if code is None:
+    holders = (inspect.unwrap(function), type(function).__call__)
+    codes = [code for holder in holders if type(code := getattr(holder, "__code__", None)) is CodeType]
+    if not codes:
         return str(name)
+    code = codes[0]
     return f"{name} ({code.co_filename.rpartition('/')[2]}:{code.co_firstlineno})"
 
 
@@ -134,7 +136,7 @@ class HandlerCall:
     """Call a handler of any signature as a receiver.
 
     The handler gets the engine, then the payload, then the arguments it was added with. One that
-    takes less gets less: the payload without the engine, or fewer values of it, or nothing.
+    takes less gets less: fewer values of the payload, a single value without the engine, or nothing.
     """
 
     handler: Callable[..., Any]
@@ -200,7 +202,8 @@ def _beginnings_for(size: int) -> Iterator[_Beginning]:
     yield _Beginning(True, size)
     if size:
         yield _Beginning(True, 0, by_name=True)
-        yield _Beginning(False, size)
+    if size == 1:
+        yield _Beginning(False, 1)
     yield from (_Beginning(True, fewer) for fewer in reversed(range(size)))
     yield _Beginning(False, 0)
 
@@ -217,6 +220,7 @@ class Connection:
         "_function",
         "_owner",
         "alive",
+        "asks",
         "call",
         "called",
         "filter",
@@ -229,6 +233,8 @@ class Connection:
 
     def __init__(self, filter: Filter | None, priority: int, serial: int) -> None:
         self.filter = filter
+        # Whether the filter has to be asked at an occurrence that the signal has planned for.
+        self.asks = filter is not None and not filter.exact
         self.order = (-priority, serial)
         # Under what the signal keeps the connection; the serial number, unless the receiver tells.
         self.key: Any = serial
@@ -250,10 +256,11 @@ class Connection:
     def watch(self, receiver: Callable[..., Any], gone: Callable[[object], None]) -> None:
         """Leave the receiver to its owner, and call `gone` when it is no more."""
         # A method object dies at once; the function and the object that it binds are what lives.
-        if isinstance(receiver, MethodType):
-            function, owner = weakref.ref(receiver.__func__, gone), weakref.ref(receiver.__self__, gone)
-        else:
-            function, owner = weakref.ref(receiver, gone), None
+        parts = (receiver.__func__, receiver.__self__) if isinstance(receiver, MethodType) else (receiver, None)
+        try:
+            function, owner = (None if part is None else weakref.ref(part, gone) for part in parts)
+        except TypeError as error:
+            raise TypeError(f"{label(receiver)} cannot be referred to weakly: connect it with weak=False") from error
         self.receiver, self._function, self._owner = None, function, owner
         # Only a function is connected weakly by mistake, and once it is gone it cannot be named.
         by_mistake = isinstance(receiver, FunctionType | BuiltinFunctionType | partial)
@@ -285,8 +292,7 @@ class Connection:
     def passes(self, engine: Observable, count: int) -> bool:
         """Ask the filter about this occurrence, and restart the clock where it lets it through."""
         condition = self.filter
-        if condition is None:
-            return True
+        assert condition is not None
         if not condition.timed:
             return condition.passes(count, engine)
         now = time.monotonic()

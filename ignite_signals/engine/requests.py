@@ -64,6 +64,10 @@ class Stoppable:
             return
         calling = self._calling if threading.get_ident() == self._thread else None
         self._requests[kind] = value, None if calling is None else label(calling.handler)
+        self._look_again()  # after the request is there to be seen
+
+    def _look_again(self) -> None:
+        """Make the run loop stop at the next event, whether or not anybody listens; the engine knows how."""
 
     def _requested(self, kind: str) -> Any:
         return self._requests.get(kind, (False, None))[0]

@@ -11,9 +11,10 @@ import heapq
 import sys
 import warnings
 import weakref
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import attrs
@@ -39,7 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["EventSignal", "FilteredSignal", "RemovableEventHandle", "SignalNamespace"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-_INF = float("inf")
+# Beyond any count that matters, and one digit of CPython's integers: comparing it costs least. An
+# occurrence beyond it is looked at in full.
+_NEVER = 2**30 - 1
+_NOW = -_NEVER
 _NOTHING: dict[str, Any] = {}
 
 
@@ -108,6 +112,7 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         "_mutes",
         "_planned",
         "_serial",
+        "_steady",
         "_timetable",
         "_version",
         "counter",
@@ -136,11 +141,13 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         # The plan of whom to call when. It is made anew where the connections changed or the
         # count went back: `_version` is what the plan should know, `_planned` what it knows.
         self._always: list[Connection] = []
-        self._timetable: list[tuple[float, tuple[int, int], Connection]] = []
+        self._timetable: list[tuple[float, int, Filter, list[Connection]]] = []
         self._version = 1
         self._planned = 0
-        self.low: float = -_INF
-        self.due: float = -_INF
+        # Whether the plan holds for every count: no connection has a filter, and none has changed.
+        self._steady = False
+        self.low = _NOW
+        self.due = _NOW
 
     @property
     def signal(self) -> EventSignal:  # type: ignore[override]  # a signal is the view of itself
@@ -191,11 +198,15 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         """
         if count is None:
             count = self._count(engine.state)
-        engine.last_event_name = self.event
         if self.is_muted or self.low < count < self.due:
+            if engine._calling is None:
+                engine.last_event_name = self.event
             return
-        calling = engine._calling
-        connections = iter(self._plan_for(count))
+        calling, last = engine._calling, engine.last_event_name
+        engine.last_event_name = self.event
+        connections: Iterable[Connection] = self._always if self._steady else self._plan_for(count)
+        if failures is not None:
+            connections = iter(connections)  # to go on with behind the one that raised
         while True:
             try:
                 for connection in connections:
@@ -204,7 +215,7 @@ class EventSignal(_Connectable, blinker.NamedSignal):
                         receiver = connection.resolve()
                     if receiver is None or not connection.alive:
                         continue
-                    if connection.filter is not None and not connection.passes(engine, count):
+                    if connection.asks and not connection.passes(engine, count):
                         continue
                     engine._calling = connection
                     connection.called = True
@@ -213,12 +224,14 @@ class EventSignal(_Connectable, blinker.NamedSignal):
                         heard.append((connection, receiver, value))
                 break
             except BaseException as error:
-                error.add_note(f"in {label(connection.handler)}, called at {self.name} {count}")
+                error.add_note(f"receiver {label(receiver)} of {self.name}, at count {count}")
                 if failures is None:
                     raise
                 failures.append(error)
             finally:
                 engine._calling = calling
+                if calling is not None:  # sent by a receiver, which is still at its own event
+                    engine.last_event_name = last
 
     def _count(self, state: State) -> int:
         return advance(state, self.name) if self.counter is None else getattr(state, self.counter, 0)
@@ -235,36 +248,49 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         """Return the connections that may be due at `count`, in order, and move the quiet interval."""
         if self._planned != self._version or count <= self.low:
             self._plan(count)
-        timetable, due = self._timetable, []
+        timetable = self._timetable
+        due: list[list[Connection]] = []
         while timetable and timetable[0][0] <= count:
-            _, order, connection = timetable[0]
-            assert connection.filter is not None
-            heapq.heapreplace(timetable, (connection.filter.next(count), order, connection))
-            due.append(connection)
+            scheduled, index, condition, connections = timetable[0]
+            heapq.heapreplace(timetable, (condition.next(count), index, condition, connections))
+            if scheduled == count or not condition.exact or condition.passes(count):
+                due.append(connections)
         # Should the same count occur again, then the same connections are due again.
-        self.low = count if due else count - 1
-        self.due = timetable[0][0] if timetable else _INF
+        self.low = max(count if due else count - 1, _NOW)
+        self.due = int(min(timetable[0][0], _NEVER)) if timetable else _NEVER
         # Connections may have changed meanwhile, in another thread or by the collector.
-        if self._always or self._planned != self._version:
-            self.due = -_INF
-        return sorted(due + self._always, key=_order) if due else self._always
+        current = self._planned == self._version
+        if self._always or not current:
+            self.due = _NOW
+        self._steady = current and not timetable
+        if self._always:
+            due.append(self._always)
+        return due[0] if len(due) == 1 else sorted(chain.from_iterable(due), key=_order)
 
     def _plan(self, count: int) -> None:
         """Sort the connections into those called always and those with a time, from `count` on."""
         self._planned = self._version
-        connections = sorted(self.receivers.values(), key=_order)
+        groups: dict[Filter | None, list[Connection]] = {None: []}
+        for connection in self.connections():
+            groups.setdefault(connection.filter, []).append(connection)
         # New lists: a send that has begun goes on with those it has.
-        self._always = [connection for connection in connections if connection.filter is None]
+        self._always = groups[None]
+        # Equal filters have one time; the index keeps the heap from comparing filters.
         self._timetable = [
-            (connection.filter.next(count - 1), connection.order, connection)
-            for connection in connections
-            if connection.filter is not None
+            (condition.next(count - 1), index, condition, connections)
+            for index, (condition, connections) in enumerate(groups.items())
+            if condition is not None
         ]
         heapq.heapify(self._timetable)
 
+    def look_again(self) -> None:
+        """Take no count for granted: the next occurrence is looked at in full."""
+        self.due = _NOW
+
     def _changed(self) -> None:
         self._version += 1
-        self.due = -_INF
+        self.due = _NOW
+        self._steady = False
         # Not to keep alive what was removed; new lists, for a send that has begun.
         self._always, self._timetable = [], []
 
@@ -274,35 +300,34 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         self, receiver: Callable[..., Any], filter: Filter | None, sender: Any, weak: bool, priority: int
     ) -> Connection:
         """Connect a receiver behind a filter, or change the connection that it has."""
+        self._check(receiver, sender, priority)
+        connection = self.find(receiver, filter) or self._connection(filter, priority)
+        key = identity(receiver), filter
+        if weak:
+            connection.watch(receiver, partial(_forget, weakref.ref(self), key))
+        else:
+            connection.hold(receiver)
+        connection.key, connection.order = key, (-priority, connection.order[1])
+        self._enter(connection, receiver, sender, weak)
+        return connection
+
+    def _check(self, receiver: Callable[..., Any], sender: Any, priority: Any) -> None:
+        """Refuse what could not be called at an occurrence."""
         check_callable("receiver", receiver)
         if sender is not blinker.ANY:
             self._own(sender)
         if isinstance(priority, bool) or not isinstance(priority, int):
             raise TypeError(f"priority must be an integer, larger first, got {priority!r}")
-        takes = (
-            may_accept(receiver, self)
-            if self.payload is None
-            else accepts(receiver, self, **dict.fromkeys(self.payload))
-        )
-        if not takes:
-            raise ValueError(
-                f"receiver {label(receiver)} cannot take what {self.name} sends: it is called with "
-                f"({', '.join(('engine', *(f'{name}=...' for name in self.payload or ())))})"
-            )
-        connection = self.find(receiver, filter) or self._connection(filter, priority)
-        connection.key = key = (identity(receiver), filter)
-        connection.order = (-priority, connection.order[1])
-        if weak:
-            try:
-                connection.watch(receiver, partial(_forget, weakref.ref(self), key))
-            except TypeError as error:
-                raise TypeError(
-                    f"receiver {receiver!r} cannot be referred to weakly: connect it with weak=False"
-                ) from error
+        if self.payload is None:
+            fits, sent = may_accept(receiver, self), ["engine", "..."]
         else:
-            connection.hold(receiver)
-        self._enter(connection, receiver, sender, weak)
-        return connection
+            fits = accepts(receiver, self, **dict.fromkeys(self.payload))
+            sent = ["engine", *(f"{name}=..." for name in self.payload)]
+        if not fits:
+            raise ValueError(
+                f"receiver {label(receiver)} cannot take what {self.name} sends: it is called with ({', '.join(sent)});"
+                " give it these parameters, or add it with add_event_handler, which takes any signature"
+            )
 
     def add(self, call: HandlerCall, filter: Filter | None, priority: int) -> Connection:
         """Connect a handler; each is a connection of its own, which the engine keeps alive."""
@@ -339,8 +364,9 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         """Disconnect a receiver behind a filter, or behind all where there is none."""
         if sender is not blinker.ANY:
             self._own(sender)
-        if not self.remove(receiver, filter):
-            self.tell("receiver_disconnected", receiver=receiver, sender=sender)  # as blinker does
+        for connection in self.serving(receiver, filter):
+            self.end(connection)
+        self.tell("receiver_disconnected", receiver=receiver, sender=sender)
 
     def remove(self, handler: Callable[..., Any], filter: Filter | None) -> int:
         """End the connections of `handler` behind a filter, or behind all, and return their number."""
