@@ -1,0 +1,32 @@
+"""Build the site: pages in MyST, the API from the docstrings, the figure from a run of today."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import ignite_signals
+
+project = "ignite_signals"
+author = "The ignite_signals authors"
+project_copyright = author
+version = release = ignite_signals.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+
+html_theme = "furo"
+html_title = f"ignite_signals {version}"
+
+myst_heading_anchors = 3
+
+# Docstrings mark code with single backticks.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+napoleon_use_ivar = True
+
+# The figure is drawn anew where the engine's events, or its script, have changed.
+subprocess.run([sys.executable, str(Path(__file__).parent / "figures" / "timeline.py")], check=True)
