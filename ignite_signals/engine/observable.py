@@ -41,7 +41,7 @@ class Observable:
         Args:
             event_names: the events; one that is registered already stays as it is.
             event_to_attr: for each event that shall not count its own occurrences, the attribute of
-                the state that is its count, which you move.
+                the state that is its count, an integer, which you move.
 
         Raises:
             TypeError: an event is neither a member of an `EventEnum` nor a str.

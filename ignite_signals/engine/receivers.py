@@ -113,7 +113,7 @@ def label(function: Any) -> str:
         return f"partial({name}) {place}".rstrip()
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     if isinstance(function, MethodType):  # the class of the object, which may have inherited the method
-        name = f"{type(function.__self__).__qualname__}.{function.__name__}"
+        name = f"{type(function.__self__).__qualname__}.{getattr(function, '__name__', '(method)')}"
     holders = (inspect.unwrap(function), type(function).__call__)
     codes = [code for holder in holders if type(code := getattr(holder, "__code__", None)) is CodeType]
     if not codes:

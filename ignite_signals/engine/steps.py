@@ -70,12 +70,12 @@ def unchanged(y_pred: Any) -> Any:
     return y_pred
 
 
-def detached_loss(x: Any, y: Any, y_pred: Any, loss: Tensor) -> Tensor:  # one of many transforms
+def detached_loss(x: Any, y: Any, y_pred: Any, loss: Tensor) -> Tensor:
     """Return the loss as a tensor without a graph, which nobody has to wait for."""
     return loss.detach()
 
 
-def prediction_and_target(x: Any, y: Any, y_pred: Any) -> tuple[Any, Any]:  # one of many transforms
+def prediction_and_target(x: Any, y: Any, y_pred: Any) -> tuple[Any, Any]:
     """Return `(y_pred, y)`, which metrics take."""
     return y_pred, y
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import attrs
 import torch
 from torch import Tensor, nn
 
@@ -196,8 +197,9 @@ def create_supervised_trainer(
         model_fn=model_fn,
         amp=amp_mode == "amp",
         amp_dtype=amp_dtype,
-        scaler=_scaler(scaler, amp_mode, model, device),
     )
+    # Only now, when model and device have passed, can they say what kind of scaler to make.
+    step = attrs.evolve(step, scaler=_scaler(scaler, amp_mode, model, device))
     trainer = _with_metrics(Engine(step), metrics)
     if step.scaler is not None:
         trainer.state.scaler = step.scaler  # type: ignore[attr-defined]  # users' attributes are open
