@@ -143,15 +143,14 @@ class Engine(Observable, Stoppable):
                 or the data is empty, or missing without `epoch_length`.
             RuntimeError: the engine is running already.
         """
-        check_limits(max_epochs, max_iters, epoch_length)
+        limits = max_epochs, max_iters, _ = check_limits(max_epochs, max_iters, epoch_length)
         if self._running:
             raise RuntimeError(f"{self!r} is running: a handler may run another engine, but not its own")
-        limits = {"max_epochs": max_epochs, "max_iters": max_iters, "epoch_length": epoch_length}
         self._forget_other_states()
         if self._paused is not None:
-            self._resume(data, **limits)
+            self._resume(data, *limits)
         elif self._goes_on(max_epochs, max_iters):
-            self._go_on(data, **limits)
+            self._go_on(data, *limits)
         elif self._loaded:
             warnings.warn(
                 f"nothing to run: the loaded state is done (epoch {self.state.epoch}, iteration"
@@ -161,7 +160,7 @@ class Engine(Observable, Stoppable):
             )
             return self.state
         else:
-            self._start_anew(data, **limits)
+            self._start_anew(data, *limits)
         return self._drive()
 
     def _forget_other_states(self) -> None:

@@ -9,7 +9,6 @@ signal need not ask before.
 from __future__ import annotations
 
 import math
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ignite_signals.engine.integers import integer
 from ignite_signals.engine.receivers import accepts, identity, is_async, label
 
 if TYPE_CHECKING:
@@ -70,24 +70,12 @@ def _operands(value: Filter, kind: type[And] | type[Or]) -> tuple[Filter, ...]:
     return value.operands if isinstance(value, kind) else (value,)
 
 
-def _integer(argument: str, value: object, least: int) -> int:
-    """Return `value` as an int of at least `least`; numpy's integers pass, booleans do not."""
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]  # the TypeError is what is asked for
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or number < least:
-        kind = "a positive integer" if least == 1 else "an integer of at least 0"
-        raise ValueError(f"{argument} must be {kind}, got {value!r}")
-    return number
-
-
 def _before(value: object) -> int:
-    return _integer("before", value, 0)
+    return integer("before", value, 0)
 
 
 def _after(value: object) -> int:
-    return _integer("after", value, 0)
+    return integer("after", value, 0)
 
 
 def _period(value: object) -> int | timedelta:
@@ -95,11 +83,11 @@ def _period(value: object) -> int | timedelta:
         if value <= timedelta(0):
             raise ValueError(f"every must be a positive timedelta, got {value!r}")
         return value
-    return _integer("every", value, 1)
+    return integer("every", value)
 
 
 def _start(value: object) -> int | None:
-    return None if value is None else _integer("start", value, 1)
+    return None if value is None else integer("start", value)
 
 
 @attrs.frozen(repr=False)
@@ -163,7 +151,7 @@ class Once(Filter):
         flat = [n for count in counts for n in _listed(count)]
         if not flat:
             raise ValueError(f"once must be a positive integer or a list of them, got {list(counts)!r}")
-        self.__attrs_init__(tuple(sorted({_integer("once", n, 1) for n in flat})))
+        self.__attrs_init__(tuple(sorted({integer("once", n) for n in flat})))
 
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
         return count in self.counts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ignite_signals.engine.integers import integer
 from ignite_signals.engine.state import State
 
 __all__ = [
@@ -19,16 +20,18 @@ __all__ = [
 ]
 
 
-def check_limits(max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
-    """Refuse limits that are not positive integers, or that exclude each other."""
-    for name, value in (("max_epochs", max_epochs), ("max_iters", max_iters), ("epoch_length", epoch_length)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ValueError(f"{name} must be a positive integer, got {value!r}")
-    if max_epochs is not None and max_iters is not None:
+def check_limits(
+    max_epochs: object, max_iters: object, epoch_length: object
+) -> tuple[int | None, int | None, int | None]:
+    """Return the limits as integers; refuse those that are none, or that exclude each other."""
+    given = {"max_epochs": max_epochs, "max_iters": max_iters, "epoch_length": epoch_length}
+    epochs, iterations, length = (None if value is None else integer(name, value) for name, value in given.items())
+    if epochs is not None and iterations is not None:
         raise ValueError(
-            f"max_epochs and max_iters exclude each other, got max_epochs={max_epochs} and max_iters={max_iters}: "
+            f"max_epochs and max_iters exclude each other, got max_epochs={epochs} and max_iters={iterations}: "
             "leave one out"
         )
+    return epochs, iterations, length
 
 
 def check_data(data: Iterable[Any] | None, epoch_length: int | None) -> None:

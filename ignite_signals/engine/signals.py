@@ -400,7 +400,9 @@ class EventSignal(_Connectable, blinker.NamedSignal):
     def forget(self, key: Any) -> None:
         """End the connection of a receiver that is gone, and warn of one that was never called."""
         connection = self.receivers.get(key)
-        if connection is not None and self.end(connection) and connection.label and not connection.called:
+        if connection is None or not self.end(connection) or self._engine() is None:
+            return
+        if connection.label is not None and not connection.called:
             warnings.warn(
                 f"receiver {connection.label} of {self.name} is gone before it was ever called, because nothing "
                 "keeps it alive: connect it with weak=False, or keep a reference to it",
