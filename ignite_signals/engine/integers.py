@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import reprlib
 
 __all__ = ["integer"]
 
@@ -22,5 +23,5 @@ def integer(argument: str, value: object, least: int = 1) -> int:
         number = least - 1
     if isinstance(value, bool) or number < least:
         kind = "a positive integer" if least == 1 else f"an integer of at least {least}"
-        raise ValueError(f"{argument} must be {kind}, got {value!r}")
+        raise ValueError(f"{argument} must be {kind}, got {reprlib.repr(value)}")
     return number

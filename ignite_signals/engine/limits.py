@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -40,7 +41,7 @@ def check_data(data: Iterable[Any] | None, epoch_length: int | None) -> None:
         if epoch_length is None:
             raise ValueError("epoch_length must be given when data is None: nothing else tells how long an epoch is")
     elif not hasattr(type(data), "__iter__") and not hasattr(type(data), "__getitem__"):
-        raise TypeError(f"data must be iterable, as a list or a DataLoader is, got {data!r}")
+        raise TypeError(f"data must be iterable, as a list or a DataLoader is, got {reprlib.repr(data)}")
     elif data_length(data) == 0:
         raise ValueError(f"data must not be empty, got the {type(data).__name__} {data!r} of length 0")
 

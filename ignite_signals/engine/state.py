@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from numbers import Number
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -77,6 +77,12 @@ class _Count:
 
 class _Open:
     """Leave room for attributes that users add."""
+
+    if TYPE_CHECKING:  # at run time either would slow down every attribute
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
 
 @attrs.define(init=False, repr=False, eq=False, getstate_setstate=False)

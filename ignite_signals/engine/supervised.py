@@ -202,7 +202,7 @@ def create_supervised_trainer(
     step = attrs.evolve(step, scaler=_scaler(scaler, amp_mode, model, device))
     trainer = _with_metrics(Engine(step), metrics)
     if step.scaler is not None:
-        trainer.state.scaler = step.scaler  # type: ignore[attr-defined]  # users' attributes are open
+        trainer.state.scaler = step.scaler
     return trainer
 
 

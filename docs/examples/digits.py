@@ -1,0 +1,147 @@
+"""Recognise handwritten digits: the main job of the package, with each way of listening to a run.
+
+A small convolutional network is trained on the 1,797 images that scikit-learn brings along. The
+program shows
+
+- one evaluator for three data sets, its handler attached for one run at a time by `with`;
+- filters: the loss every 50 iterations, the very first loss once, a predicate of the user's own;
+- an event of the user's own, sent whenever the network has become better;
+- a run that Ctrl-C ends in order: the best network so far is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import signal
+import time
+from typing import Any
+
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from ignite_signals import Engine, EventEnum, Events, create_supervised_evaluator, create_supervised_trainer
+from ignite_signals.metrics import Accuracy, Loss
+from ignite_signals.utils import manual_seed
+
+Loader = DataLoader[tuple[Tensor, ...]]
+
+
+class Progress(EventEnum):
+    """Our own events; each counts its own occurrences, with no set-up."""
+
+    NEW_BEST = "new_best"
+
+
+def split_digits() -> dict[str, Loader]:
+    """Split the images 60/20/20, always in the same way."""
+    images, labels = load_digits(return_X_y=True)
+    x = torch.tensor(images / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)
+    y = torch.tensor(labels)
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))
+    parts = {"train": order[:1079], "validation": order[1079:1438], "test": order[1438:]}
+    return {
+        name: DataLoader(TensorDataset(x[part], y[part]), batch_size=32, shuffle=name == "train")
+        for name, part in parts.items()
+    }
+
+
+def make_network() -> nn.Module:
+    return nn.Sequential(
+        *(nn.Conv2d(1, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU()),
+        *(nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Dropout(0.5), nn.Linear(256, 10)),
+    )
+
+
+def is_power_of_two(engine: Engine, count: int) -> bool:
+    return count & (count - 1) == 0
+
+
+def train(epochs: int, device: torch.device) -> None:
+    data = split_digits()
+    network = make_network().to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.05)
+    loss_fn = nn.CrossEntropyLoss()
+    trainer = create_supervised_trainer(network, optimizer, loss_fn, device=device)
+    evaluator = create_supervised_evaluator(
+        network, metrics={"accuracy": Accuracy(), "loss": Loss(loss_fn)}, device=device
+    )
+    trainer.register_events(*Progress)
+    best: dict[str, Any] = {"epoch": 0, "accuracy": 0.0}
+
+    @trainer.on(Events.ITERATION_COMPLETED(once=1))
+    def show_first_loss(trainer: Engine) -> None:
+        print(f"first loss {trainer.state.output:.3f}; guessing has {torch.tensor(10.0).log():.3f}")
+
+    @trainer.on(Events.ITERATION_COMPLETED(every=50))
+    def show_loss(trainer: Engine) -> None:
+        print(f"  iteration {trainer.state.iteration:4}  loss {trainer.state.output:.4f}")
+
+    @trainer.on(Events.EPOCH_COMPLETED)
+    def evaluate(trainer: Engine) -> None:
+        results: dict[str, dict[str, float]] = {}
+
+        def keep(evaluator: Engine, name: str) -> None:
+            results[name] = evaluator.state.metrics
+
+        for name, loader in data.items():
+            with evaluator.add_event_handler(Events.COMPLETED, keep, name):
+                evaluator.run(loader)
+        columns = (f"{name} {result['accuracy']:7.2%} {result['loss']:.4f}" for name, result in results.items())
+        print(f"epoch {trainer.state.epoch:2}", *columns, sep="  ")
+        if results["validation"]["accuracy"] > best["accuracy"]:
+            best.update(results["validation"], epoch=trainer.state.epoch)
+            trainer.fire_event(Progress.NEW_BEST)
+
+    @trainer.on(Progress.NEW_BEST)
+    def keep_best() -> None:
+        best["network"] = copy.deepcopy(network.state_dict())
+
+    @trainer.on(Events.EPOCH_COMPLETED(event_filter=is_power_of_two))
+    def show_time(trainer: Engine) -> None:
+        print(f"  epoch {trainer.state.epoch} took {trainer.state.times['EPOCH_COMPLETED']:.2f} s")
+
+    def stop(*_: object) -> None:
+        print("  interrupted: the run ends here, in order")
+        trainer.terminate()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C does not wait
+
+    before = signal.signal(signal.SIGINT, stop)
+    began = time.perf_counter()
+    state = trainer.run(data["train"], max_epochs=epochs)
+    signal.signal(signal.SIGINT, before)
+    print(f"{state.stop_reason} after {state.iteration} iterations, {time.perf_counter() - began:.1f} s")
+    if not best["epoch"]:
+        print("no epoch was completed, so there is no best network")
+        return
+    network.load_state_dict(best["network"])
+    print(f"the best network, number {state.new_best}, is that of epoch {best['epoch']}:")
+    print(f"validation accuracy {best['accuracy']:.2%}")
+    print(f"test accuracy {evaluator.run(data['test']).metrics['accuracy']:.2%}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train a small network on handwritten digits.")
+    parser.add_argument("--epochs", type=int, default=20, help="how often to go over the data (default 20)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and order; the split is fixed (default 0)")
+    arguments = parser.parse_args()
+    if arguments.epochs < 1:
+        parser.error(f"--epochs must be a positive integer, got {arguments.epochs}")
+    try:
+        manual_seed(arguments.seed)
+        torch.empty(0, device=arguments.device)
+    except ValueError as error:
+        parser.error(str(error))
+    except (RuntimeError, AssertionError):  # the second comes from a torch without CUDA
+        parser.error(f"--device must be one of this machine, such as cpu, got {arguments.device}")
+    torch.set_num_threads(1)  # the network is so small that more threads mostly wait for one another
+    train(arguments.epochs, torch.device(arguments.device))
+
+
+if __name__ == "__main__":
+    main()
