@@ -34,9 +34,7 @@ class Unsized:
         return "unsized"
 
 
-def play(
-    library: Any, data: Any, where: tuple[str, int] | None, act: tuple[Any, ...], limits: Any
-) -> list[Any]:
+def play(library: Any, data: Any, where: tuple[str, int] | None, act: tuple[Any, ...], limits: Any) -> list[Any]:
     """Run with `act` done at the `where[1]`-th occurrence of `where[0]`; run again what was interrupted."""
     log: list[Any] = []
     seen: Counter[str] = Counter()
@@ -97,11 +95,7 @@ CASES = [
     for limits in LIMITS
     for act in ACTS
     # There Ignite turns max_iters into max_epochs when the data first ends, which cuts the run or refuses the next.
-    if not (
-        isinstance(data, Unsized)
-        and "max_iters" in limits
-        and act[:1] in [("terminate_epoch",), ("interrupt",)]
-    )
+    if not (isinstance(data, Unsized) and "max_iters" in limits and act[:1] in [("terminate_epoch",), ("interrupt",)])
 ]
 
 
