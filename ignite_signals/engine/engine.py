@@ -335,9 +335,9 @@ class Engine(Observable, Stoppable):
         try:
             if self._batches is None:
                 self._batches = self._new_batches()
+            state.batch = None
             while True:
                 if self._batches is not None:
-                    state.batch = None  # let go before the next one needs the memory
                     if now >= getting.due:
                         getting.emit(self, now)
                         if self._requests and self._heed():
@@ -380,6 +380,9 @@ class Engine(Observable, Stoppable):
                     break
                 if state.max_iters is not None and now >= state.max_iters:
                     break
+                # Let go of the batch before the next one needs the memory. CPython 3.11 specialises a loop
+                # only where its last statement is an unconditional one, such as this.
+                state.batch = None
         except BaseException as error:  # raised again by the loop
             if not self._running:
                 raise

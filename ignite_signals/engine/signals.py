@@ -144,7 +144,7 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         self._timetable: list[tuple[float, int, Filter, list[Connection]]] = []
         self._version = 1
         self._planned = 0
-        # Whether the plan holds for every count: no connection has a filter, and none has changed.
+        # Whether the plan is the same for every count: there are connections, and none has a filter.
         self._steady = False
         self.low = _NOW
         self.due = _NOW
@@ -262,7 +262,7 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         current = self._planned == self._version
         if self._always or not current:
             self.due = _NOW
-        self._steady = current and not timetable
+        self._steady = current and bool(self._always) and not timetable
         if self._always:
             due.append(self._always)
         return due[0] if len(due) == 1 else sorted(chain.from_iterable(due), key=_order)
