@@ -1,0 +1,157 @@
+"""The example programs run as their users run them, and print what they promise."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROGRAMS = ("digits", "text", "observers")
+needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="a Ctrl-C cannot be sent to one program alone")
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    if name == "digits":
+        pytest.importorskip("sklearn")
+    return [sys.executable, "-u", str(ROOT / "docs" / "examples" / f"{name}.py"), *arguments]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+
+
+def checked(status: int | str | None, text: str, errors: str) -> str:
+    """Return what a program has printed, once it is clear that it ended in order and fits a terminal."""
+    assert (0, "") == (status, errors)
+    assert [] == [line for line in text.splitlines() if len(line) > 80]
+    return text
+
+
+def printed(name: str, *arguments: str) -> str:
+    ended = subprocess.run(
+        command(name, *arguments), env=environment(), capture_output=True, text=True, timeout=240, check=False
+    )
+    return checked(ended.returncode, ended.stdout, ended.stderr)
+
+
+@pytest.fixture
+def play_here(monkeypatch, capsys):
+    """Play programs that end at their options, without the time that a new Python takes to import torch."""
+
+    def play_here(name: str, *arguments: str) -> tuple[int | str | None, str, str]:
+        path, *_ = argv = command(name, *arguments)[2:]
+        monkeypatch.setattr(sys, "argv", argv)
+        monkeypatch.setenv("COLUMNS", "80")
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(path, run_name="__main__")
+        return ended.value.code, *capsys.readouterr()
+
+    return play_here
+
+
+def found(pattern: str, text: str) -> list[str]:
+    return re.findall(pattern, text, re.MULTILINE)
+
+
+def number(pattern: str, text: str) -> float:
+    [only] = found(pattern, text)
+    return float(only)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_explains_its_options(play_here, name):
+    """`--help` lists every option in lines of at most 80 characters."""
+    text = checked(*play_here(name, "--help"))
+    assert {"--help", "--epochs", "--seed"} <= set(found(r"--\w+", text))
+    assert (name != "observers") == ("--device" in text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--epochs", "0"), "--epochs must be a positive integer, got 0"),
+        (("--epochs", "many"), "argument --epochs: invalid int value: 'many'"),
+        (("--seed", "-1"), "seed must be in [0, 2**32), got -1"),
+        (("--device", "abacus"), "--device must be one of this machine, such as cpu, got abacus"),
+    ],
+)
+def test_a_bad_argument_is_named_before_anything_runs(play_here, arguments, message):
+    """One line of error says which argument is wrong and what it was, and nothing else happens."""
+    status, text, errors = play_here("digits", *arguments)
+    assert (2, "") == (status, text)
+    assert f"digits.py: error: {message}" == errors.splitlines()[-1]
+
+
+def test_digits_reaches_98_percent_on_the_test_images():
+    """With no options the network gets that far, and each handler prints when its filter says."""
+    text = printed("digits")
+    assert 98 <= number(r"test accuracy (\S+)%", text)
+    assert [str(n) for n in range(50, 681, 50)] == found(r"iteration +(\d+)  loss", text)
+    assert [str(n) for n in range(1, 21)] == found(r"^epoch +(\d+)  train .* validation .* test ", text)
+    assert ["1", "2", "4", "8", "16"] == found(r"^  epoch (\d+) took", text)
+    assert 1 == text.count("first loss")
+
+
+def test_digits_gives_the_accuracy_of_its_best_epoch():
+    """The results at the end are those of the first epoch with the highest validation accuracy."""
+    text = printed("digits", "--epochs", "3", "--seed", "5")
+    rows = found(r"^epoch +(\d+) .* validation +(\S+) \S+  test +(\S+) ", text)
+    epoch, validation, test = max(rows, key=lambda row: float(row[1].rstrip("%")))
+    assert f"is that of epoch {epoch}:\nvalidation accuracy {validation}\ntest accuracy {test}\n" in text
+    assert "completed after 102 iterations" in text
+
+
+def interrupted_at(beginning: str, name: str, *arguments: str) -> str:
+    """Return what a program prints after a Ctrl-C that comes when it has printed such a line."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command(name, *arguments), env=environment(), text=True, **pipes) as program:
+        assert any(line.startswith(beginning) for line in iter(program.stdout.readline, ""))
+        program.send_signal(signal.SIGINT)
+        text, errors = program.communicate(timeout=120)
+    assert (0, "") == (program.returncode, errors)
+    return text
+
+
+@needs_signals
+def test_digits_keeps_its_best_network_when_it_is_interrupted():
+    """Ctrl-C ends the training in order, and the best network so far is still evaluated."""
+    text = interrupted_at("epoch  2", "digits", "--epochs", "10000")
+    assert 1 == text.count("interrupted: the run ends here")
+    assert 34 < number(r"terminated after (\d+) iterations", text)
+    assert 50 < number(r"test accuracy (\S+)%", text)
+
+
+@needs_signals
+def test_text_ends_in_order_when_it_is_interrupted():
+    """Ctrl-C ends the training without a traceback, and the model is evaluated as it is."""
+    text = interrupted_at("  chunk  100", "text")
+    assert "  interrupted\n" in text
+    assert number(r"held out: (\S+) bits", text) < 4
+
+
+def test_text_gets_below_the_unigram_entropy():
+    """Two epochs on a part of the text beat every model without memory, and chunks and epochs are reported."""
+    text = printed("text", "--epochs", "2", "--characters", "164000")
+    entropy = number(r"unigram entropy (\S+) bits", text)
+    assert 4.5 < entropy < 4.9
+    assert number(r"held out: (\S+) bits", text) < 0.75 * entropy
+    assert ["100"] == found(r"chunk +(\d+)  \S+ bits", text)
+    assert ["1", "2"] == found(r"^epoch (\d)  training \S+  held out \S+$", text)
+    assert 1 == text.count("it writes:")
+
+
+def test_observers_vanish_and_the_run_goes_on():
+    """After epoch 2 the deleted dashboard prints nothing more, the other one prints until the end."""
+    text = printed("observers")
+    begun, ended = text.split("the left dashboard is deleted\n")
+    assert ["1", "2"] == found(r"^  left +epoch (\d)", begun)
+    assert [] == found(r"^  left", ended)
+    assert ["3", "4", "5"] == found(r"^  right +epoch (\d)", ended)
+    assert (4, 2) == (begun.count("Dashboard."), ended.count("Dashboard."))
