@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 __all__ = ["NotComputableError", "UnknownEventError"]
 
@@ -19,10 +20,16 @@ class UnknownEventError(ValueError, KeyError):
     """
 
     def __init__(self, event: object, known: Iterable[str]) -> None:
+        self.event, self.known = event, tuple(known)
+        close = get_close_matches(str(event), self.known, n=1)
         super().__init__(
-            f"unknown event {event!r}: this engine knows {', '.join(known)}; "
-            "add your own with engine.register_events(...)"
+            f"unknown event {event!r}"
+            + (f", did you mean {close[0]!r}? Otherwise" if close else ":")
+            + f" add it with engine.register_events(...). This engine knows {', '.join(self.known)}"
         )
+
+    def __reduce__(self) -> tuple[type[UnknownEventError], tuple[object, tuple[str, ...]]]:
+        return type(self), (self.event, self.known)
 
     # KeyError would print the repr of the message.
     __str__ = ValueError.__str__

@@ -71,6 +71,9 @@ class EventRecorder:
     ) -> None:
         self.records: list[Record] = []
         named = ({} if engine is None else {"engine": engine}) | engines
+        for name, value in named.items():
+            if not isinstance(value, Engine):
+                raise TypeError(f"{name} must be an Engine, got {value!r}")
         if not named:
             raise ValueError("EventRecorder needs an engine: EventRecorder(engine), or EventRecorder(trainer=trainer)")
         wanted = None if events is None else list(events)
@@ -121,12 +124,12 @@ class _Listener:
     def __init__(self, records: list[Record], name: str, signal: EventSignal) -> None:
         self._records = records
         self._name = name
-        # Not the signal, whose engine keeps this listener alive.
-        self._event, self._counter = signal.name, signal.counter
+        self._event = signal.name  # not the signal, whose engine keeps this listener alive
 
     def __call__(self, engine: Engine, **payload: Any) -> None:
         state = engine.state
-        count = state.counters[self._event] if self._counter is None else getattr(state, self._counter, 0)
+        counter = engine.signals[self._event].counter
+        count = state.counters[self._event] if counter is None else getattr(state, counter, 0)
         self._records.append(
             Record(self._name, self._event, state.epoch, state.iteration, count, payload, time=time.perf_counter())
         )

@@ -225,3 +225,20 @@ def test_unknown_events_are_refused(event):
     with pytest.raises(ValueError, match="unknown event"):
         EventRecorder(engine, events=[Events.STARTED, event])
     assert [] == [name for name, signal in engine.signals.items() if signal.receivers]
+
+
+def test_a_recorder_wants_engines():
+    """The error names the argument and the value."""
+    with pytest.raises(TypeError, match="engine must be an Engine, got 5"):
+        EventRecorder(5)
+
+
+def test_a_recorder_goes_by_the_counter_that_an_event_has_now():
+    """An event that is mapped to an attribute later on is recorded with that count."""
+    engine = Engine(lambda engine, batch: None)
+    engine.register_events("tick")
+    with EventRecorder(engine, events=["tick"]) as recorder:
+        engine.register_events("tick", event_to_attr={"tick": "ticks"})
+        engine.state.ticks = 5
+        engine.fire_event("tick")
+    assert 5 == recorder.records[0].count

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import TYPE_CHECKING
 
 from ignite_signals.engine.receivers import label
 
 if TYPE_CHECKING:
     from ignite_signals.engine.engine import Engine
-    from ignite_signals.engine.receivers import Connection
+    from ignite_signals.engine.receivers import Connection, HandlerCall
     from ignite_signals.engine.signals import EventSignal
 
 __all__ = ["describe", "summary"]
+
+_MOST_NAMES = 5  # to a line of the summary; the description has all
 
 
 def describe(engine: Engine) -> str:
@@ -26,25 +29,42 @@ def describe(engine: Engine) -> str:
 
 def summary(engine: Engine) -> str:
     """Return one line for each signal that has receivers."""
-    lines = [f"  {signal.name}: {', '.join(map(_brief, signal.connections()))}" for signal in _heard(engine)]
+    lines = [f"  {signal.name}: {_names(signal.connections())}" for signal in _heard(engine)]
     return "\n".join([_headline(engine), *lines])
 
 
 def _headline(engine: Engine) -> str:
     state = engine.state
-    limit = f"{state.max_iters} iterations" if state.max_iters else f"{state.max_epochs or '?'} epochs"
-    progress = f"at epoch {state.epoch}, iteration {state.iteration} of {limit}" if state.epoch else "not run yet"
-    return f"{engine!r}, {progress}" + (f", {state.stop_reason!s}" if state.stop_reason else "")
+    if not state.epoch:
+        return f"{engine!r}, not run yet"
+    epoch = f"epoch {state.epoch}" + (f" of {state.max_epochs}" if state.max_epochs else "")
+    iteration = f"iteration {state.iteration}" + (f" of {state.max_iters}" if state.max_iters else "")
+    return ", ".join([repr(engine), epoch, iteration, *([str(state.stop_reason)] if state.stop_reason else [])])
 
 
 def _heard(engine: Engine) -> list[EventSignal]:
-    return [engine.signals[name] for name in engine.signals if engine.signals[name].receivers]
+    return [signal for signal in engine.signals.all() if signal.receivers]
+
+
+def _names(connections: list[Connection]) -> str:
+    shown = [_brief(connection) for connection in connections[:_MOST_NAMES]]
+    more = len(connections) - len(shown)
+    return ", ".join([*shown, f"and {more} more"] if more else shown)
 
 
 def _row(connection: Connection) -> tuple[str, ...]:
     name, _, place = _label(connection).partition(" (")
+    name += _arguments(connection.call)
     condition = "" if connection.filter is None else repr(connection.filter)
     return str(connection.priority), name, condition, "weak" if connection.weak else "strong", place.rstrip(")")
+
+
+def _arguments(call: HandlerCall | None) -> str:
+    """Show what a handler was added with, which tells it from itself added once more."""
+    if call is None or not (call.args or call.kwargs):
+        return ""
+    named = [f"{name}={reprlib.repr(value)}" for name, value in call.kwargs.items()]
+    return f"({', '.join([*map(reprlib.repr, call.args), *named])})"
 
 
 def _brief(connection: Connection) -> str:

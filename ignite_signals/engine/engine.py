@@ -26,6 +26,7 @@ from ignite_signals.engine.limits import (
     extend,
     is_done,
     reaches_further,
+    stack_level,
 )
 from ignite_signals.engine.observable import Observable
 from ignite_signals.engine.receivers import Connection, accepts, check_callable, label
@@ -98,12 +99,12 @@ class Engine(Observable, Stoppable):
         # The iterator over the data; None: to be made, or there is no data.
         self._batches: Iterator[Any] | None = None
         # The loop of an interrupted run.
-        self._paused: Generator[int, None, BaseException | None] | None = None
+        self._paused: Generator[int, None, StopIteration | None] | None = None
         # The state that the last run moved. What follows is of no account for any other.
         self._moved: State | None = None
-        # Where a run that goes on enters its epoch: after how many batches (None: as the state's
-        # iteration tells), and whether the state has counted that epoch already.
-        self._position: int | None = None
+        # How many batches of its epoch a run that goes on has behind it, and whether the state has counted
+        # that epoch already.
+        self._position = 0
         self._counted = False
         # Whether the state was loaded and not moved since.
         self._loaded = False
@@ -156,7 +157,7 @@ class Engine(Observable, Stoppable):
                 f"nothing to run: the loaded state is done (epoch {self.state.epoch}, iteration"
                 f" {self.state.iteration}); give a larger"
                 " max_epochs or max_iters to extend it, or call reset() to start anew",
-                stacklevel=2,
+                stacklevel=stack_level(),
             )
             return self.state
         else:
@@ -168,7 +169,8 @@ class Engine(Observable, Stoppable):
         state = self.state
         unlimited = state.max_epochs is state.max_iters is None
         if state is not self._moved or unlimited:
-            self._paused, self._position, self._counted = None, None, False
+            self._paused, self._counted = None, False
+            self._position = _batches_behind(state)
         if unlimited:
             self._loaded = False
 
@@ -186,12 +188,13 @@ class Engine(Observable, Stoppable):
         check_data(data, epoch_length)
         state = self.state
         state.iteration = state.epoch = 0
-        state.max_epochs = max_epochs if max_iters or max_epochs else 1
+        state.max_epochs = 1 if max_epochs is max_iters is None else max_epochs
         state.max_iters = max_iters
         state.epoch_length = epoch_length or data_length(data)
         state.batch = state.output = None
         state.metrics = {}  # not cleared: what the last run returned belongs to its caller
-        self._prepare(data, 0)
+        self._position = 0
+        self._prepare(data)
 
     def _go_on(self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
         state = self.state
@@ -200,21 +203,21 @@ class Engine(Observable, Stoppable):
         extend(state, max_epochs, max_iters)
         if state.epoch_length is None:
             state.epoch_length = epoch_length or data_length(data)
-        position = state.iteration % (state.epoch_length or 1) if self._position is None else self._position
-        if position == state.epoch_length:
-            position = 0  # that epoch has had all its batches
+            if self._loaded and state.epoch_length is not None:
+                state.epoch, self._position = divmod(state.iteration, state.epoch_length)
+        if self._position == state.epoch_length:
+            self._position = 0  # that epoch has had all its batches
         else:
             state.epoch -= self._counted
-        self._prepare(data, position)
+        self._prepare(data)
 
-    def _prepare(self, data: Any, position: int) -> None:
+    def _prepare(self, data: Any) -> None:
         self._requests.clear()
-        self._position = position
         self.state.dataloader = data
         self._batches = None
         self._exhausted = False
         self._zero_new_counters()
-        self._paused, self._moved = self._loop(position), self.state
+        self._paused, self._moved = self._loop(), self.state
 
     def _resume(self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
         check_extension(self.state, max_epochs, max_iters, epoch_length)
@@ -226,12 +229,12 @@ class Engine(Observable, Stoppable):
         """Run the loop until it pauses or ends."""
         loop, state = self._paused, self.state
         assert loop is not None
-        state.stop_reason = None
-        self._loaded = self._counted = False
-        self._running, self._thread = True, threading.get_ident()
         self._idle_time += time.perf_counter()
-        self.logger.info("%r runs from epoch %d, iteration %d", self, state.epoch, state.iteration)
         try:
+            self._running, self._thread = True, threading.get_ident()
+            state.stop_reason = None
+            self._loaded = self._counted = False
+            self.logger.info("%r runs from epoch %d, iteration %d", self, state.epoch, state.iteration)
             failure = self._proceed(loop)
             if failure is not None:
                 self._fail(failure)
@@ -242,14 +245,17 @@ class Engine(Observable, Stoppable):
         self.logger.info("%r %s at epoch %d, iteration %d", self, state.stop_reason, state.epoch, state.iteration)
         return state
 
-    def _proceed(self, loop: Generator[int, None, BaseException | None]) -> BaseException | None:
+    def _proceed(self, loop: Generator[int, None, StopIteration | None]) -> BaseException | None:
         """Let the loop run until it pauses or ends, and return what it died of."""
         try:
             self._position = next(loop)
         except StopIteration as end:
             self._paused = self._batches = None
-            failure: BaseException | None = end.value
+            failure: StopIteration | None = end.value
             return failure
+        except BaseException as error:  # noqa: BLE001  # raised again when it has been announced
+            self._paused = self._batches = None
+            return error
         self._counted = self._phase == "epoch"
         return None
 
@@ -266,9 +272,7 @@ class Engine(Observable, Stoppable):
         failures: list[BaseException] = []
         self._signal(Events.EXCEPTION_RAISED).emit(self, None, {"exception": error}, heard, failures)
         handled = not failures and any(connection.call for connection, _, _ in heard)
-        raised = failures[0] if failures else error
-        if raised is not error and raised.__cause__ is None:
-            raised.__context__ = error
+        raised = _strongest(error, failures)
         failures.clear()  # their tracebacks refer to frames that refer to this list
         try:
             if not handled:
@@ -276,12 +280,11 @@ class Engine(Observable, Stoppable):
         finally:
             del error, raised  # likewise
 
-    def _loop(self, position: int) -> Generator[int, None, BaseException | None]:
+    def _loop(self) -> Generator[int, None, StopIteration | None]:
         """Run epochs from the state to its limit: with `_iterate`, the one run loop.
 
-        The first epoch begins after `position` batches. It yields where the run pauses: how many
-        batches of the epoch were taken. An exception is returned, because a generator cannot raise
-        a StopIteration. Requests to stop are looked for after whatever may have made one.
+        The first epoch begins after `_position` batches. It yields where the run pauses: how many
+        batches of the epoch were taken. A StopIteration is returned, which a generator cannot raise.
         """
         state, clock, times = self.state, self._clock, self.state.times
         run_began = clock()
@@ -289,14 +292,14 @@ class Engine(Observable, Stoppable):
             try:
                 self._phase = "starting"
                 if self._reach(Events.STARTED):
-                    yield position
+                    yield self._position
                 while not (self._exhausted or is_done(state)):
                     state.epoch += 1
                     self._phase, epoch_began, skip = "epoch", clock(), False
                     try:
                         if self._reach(Events.EPOCH_STARTED):
-                            yield position
-                        _raise((yield from self._iterate(position)))
+                            yield self._position
+                        _raise((yield from self._iterate(self._position)))
                         if self._is_cut_short():
                             break
                     except _EndEpoch:
@@ -304,26 +307,24 @@ class Engine(Observable, Stoppable):
                         self._phase, self._batches = "between", None
                         if self._reach(Events.TERMINATE_SINGLE_EPOCH, iter_counter=self._position):
                             yield 0
-                    self._phase, self._position, position = "between", 0, 0
+                    self._phase, self._position = "between", 0
                     times["EPOCH_COMPLETED"] = clock() - epoch_began
                     if not skip and self._reach(Events.EPOCH_COMPLETED):
                         yield 0
                     times["EPOCH_COMPLETED"] = clock() - epoch_began  # with what its receivers took
                 self._conclude("exhausted" if self._exhausted else "completed")
             except _EndRun:
-                self._conclude("terminated")
+                self._conclude("terminated", self._asker("terminate"))
                 self._emit(Events.TERMINATE)
             times["COMPLETED"] = clock() - run_began
             if state.stop_reason != "terminated" or self.should_terminate != "skip_completed":
                 self._emit(Events.COMPLETED)
             times["COMPLETED"] = clock() - run_began
-        except BaseException as error:  # raised again where the loop is driven
-            if not self._running:  # an interrupted run is dropped: nothing more is emitted
-                raise
+        except StopIteration as error:
             return error
         return None
 
-    def _iterate(self, taken: int) -> Generator[int, None, BaseException | None]:
+    def _iterate(self, taken: int) -> Generator[int, None, StopIteration | None]:
         """Run the iterations of an epoch of which some batches may have been taken already.
 
         A signal is emitted where its count has come to be due, which says that a receiver is, that
@@ -361,6 +362,8 @@ class Engine(Observable, Stoppable):
                             yield taken
                         if state.iteration != now:
                             now = self._recount()
+                else:
+                    state.output = None
                 taken += 1
                 state.iteration = now = now + 1
                 if now >= started.due:
@@ -383,9 +386,7 @@ class Engine(Observable, Stoppable):
                 # Let go of the batch before the next one needs the memory. CPython 3.11 specialises a loop
                 # only where its last statement is an unconditional one, such as this.
                 state.batch = None
-        except BaseException as error:  # raised again by the loop
-            if not self._running:
-                raise
+        except StopIteration as error:
             return error
         finally:
             self._position = taken
@@ -422,7 +423,8 @@ class Engine(Observable, Stoppable):
         if batch is not _END:
             return batch
         self._exhausted = True
-        warnings.warn(exhaustion(self.state), stacklevel=2)
+        self.state.stop_reason = StopReason("exhausted")
+        warnings.warn(exhaustion(self.state), stacklevel=stack_level())
         return None
 
     def _new_batches(self) -> Iterator[Any] | None:
@@ -433,9 +435,13 @@ class Engine(Observable, Stoppable):
         state = self.state
         return state.max_iters is not None and is_done(state) and self._position != state.epoch_length
 
-    def _conclude(self, word: str) -> None:
-        self._phase, self._position = "over", 0
-        self.state.stop_reason = StopReason(word, self._asker("terminate") if word == "terminated" else None)
+    def _conclude(self, word: str, by: str | None = None) -> None:
+        # A run that max_iters cut short inside an epoch can be extended to complete it.
+        self._counted = self._phase == "epoch" and word == "completed"
+        if not self._counted:
+            self._position = 0
+        self._phase = "over"
+        self.state.stop_reason = StopReason(word, by)
 
     def _clock(self) -> float:
         """Read the time in seconds, less what the run was paused for."""
@@ -463,8 +469,8 @@ class Engine(Observable, Stoppable):
         self.state.stop_reason = StopReason("interrupted", self._asker("interrupt"))
         self._emit(Events.INTERRUPT)
         self._requests.pop("interrupt", None)
-        if self._requests:  # a receiver of INTERRUPT asked for more than a pause
-            self._heed()
+        if "terminate" in self._requests:  # a receiver of INTERRUPT asked for more than a pause
+            raise _EndRun
         return True
 
     def describe(self) -> str:
@@ -523,6 +529,7 @@ class Engine(Observable, Stoppable):
         Raises:
             TypeError: it is not a mapping.
             ValueError: a key is missing, contradicts another or has no number; nothing was changed.
+            RuntimeError: a run is under way, beyond STARTED.
 
         >>> from ignite_signals import Engine
         >>> engine = Engine(lambda engine, batch: None)
@@ -530,8 +537,12 @@ class Engine(Observable, Stoppable):
         >>> engine.run(range(10)).iteration
         50
         """
+        if self._running and self._phase != "starting":
+            raise RuntimeError(f"{self!r} is running: load a state before the run, or at STARTED")
         saved.load_state_dict(self, state_dict)
-        if not self._running:
+        if self._running:
+            self._position = _batches_behind(self.state)
+        else:
             self._set_idle()
             self._loaded = True
 
@@ -541,7 +552,8 @@ class Engine(Observable, Stoppable):
             raise RuntimeError(f"{self!r} is running: copy or pickle it between runs")
         attributes = {name: value for name, value in self.__dict__.items() if name not in _NOT_COPIED}
         state = copy.copy(self.state)
-        state.dataloader = state.batch = None
+        state.dataloader = state.batch = state.output = None
+        state.metrics, state.times, state.counters = dict(state.metrics), dict(state.times), dict(state.counters)
         return {
             "attributes": attributes,
             "state": state,
@@ -560,9 +572,32 @@ class Engine(Observable, Stoppable):
         self.signals = SignalNamespace()
         for event, counter, connections in copied["signals"]:
             self._registered(event).restore(counter, connections)
+        self._zero_new_counters()
 
 
-def _raise(error: BaseException | None) -> None:
+def _batches_behind(state: State) -> int:
+    """Return how many batches of its epoch a state has behind it that was loaded, or set by hand."""
+    return state.iteration % state.epoch_length if state.epoch_length else 0
+
+
+def _strongest(error: BaseException, failures: list[BaseException]) -> BaseException:
+    """Return what of several exceptions leaves a run: one that ends the program before others, the first of these.
+
+    What is not raised is not lost: the first one's context is the error of the run, the others are in its notes.
+    """
+    others = [failure for failure in failures if failure is not error]
+    if not others:
+        return error
+    raised = next((other for other in others if not isinstance(other, Exception)), others[0])
+    if raised.__cause__ is None and raised.__context__ is None:
+        raised.__context__ = error
+    for other in others:
+        if other is not raised:
+            raised.add_note(f"a receiver of exception_raised raised {other!r} too")
+    return raised
+
+
+def _raise(error: StopIteration | None) -> None:
     try:
         if error is not None:
             raise error

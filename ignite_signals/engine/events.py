@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
-from enum import Enum
+from difflib import get_close_matches
+from enum import Enum, EnumType
 from typing import Any, TypeAlias
 
 import attrs
@@ -31,7 +32,15 @@ class _Combinable:
         return EventsList(self, other)  # type: ignore[arg-type]  # the three kinds are all there are
 
 
-class EventEnum(_Combinable, Enum):
+class _EventMeta(EnumType):
+    def __getattr__(cls, name: str) -> Any:
+        known = list(cls.__members__)
+        close = get_close_matches(name, known, n=1)
+        hint = f", did you mean {close[0]}?" if close else f": it has {', '.join(known)}"
+        raise AttributeError(f"{cls.__name__} has no event {name}{hint}", name=name, obj=cls)
+
+
+class EventEnum(_Combinable, Enum, metaclass=_EventMeta):
     """Declare events: subclass it, one member an event, and register them with an engine.
 
     A member's value is the name of its signal. It counts its own occurrences unless a counter of
@@ -52,6 +61,12 @@ class EventEnum(_Combinable, Enum):
     ) -> EventEnum:
         if not isinstance(name, str) or not name:
             raise TypeError(f"an event's value must be the name of its signal, a non-empty str, got {name!r}")
+        if counter is not None and (not isinstance(counter, str) or not counter.isidentifier()):
+            raise TypeError(
+                f"the counter of event {name!r} must be the name of an attribute of the state, got {counter!r}"
+            )
+        if payload is not None and (not isinstance(payload, tuple) or not all(isinstance(key, str) for key in payload)):
+            raise TypeError(f"the payload of event {name!r} must be a tuple of names, got {payload!r}")
         member = object.__new__(cls)
         member._value_ = name
         member.counter = counter
@@ -146,6 +161,8 @@ class FilteredEvent(_Combinable):
     def _check(self, _: object, value: object) -> None:
         if not isinstance(value, Filter):
             raise TypeError(f"filter must be a Filter, such as Every(5), got {value!r}")
+        if type(value).__hash__ is None:
+            raise TypeError(f"filter must be hashable, got {value!r}: declare {type(value).__name__} with attrs.frozen")
 
     @property
     def name(self) -> str:

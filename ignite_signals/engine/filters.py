@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -36,11 +37,6 @@ class Filter(ABC):
 
     __slots__ = ()
 
-    # Whether the decision depends on the time since the connection's last call.
-    timed = False
-    # Whether the filter passes at every count that `next` returns, so that it need not be asked there.
-    exact = False
-
     @abstractmethod
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
         """Tell whether the occurrence with this count is heard.
@@ -51,6 +47,22 @@ class Filter(ABC):
     def next(self, count: int) -> float:
         """Return the smallest count above `count` at which the filter can pass, `inf` for never."""
         return count + 1
+
+    def next_miss(self, count: int) -> float:
+        """Return the smallest count above `count` at which the filter can fail to pass."""
+        return count + 1
+
+    def is_exact(self) -> bool:
+        """Tell whether the filter passes wherever `next` says that it can, so that it need not be asked."""
+        return False
+
+    def is_dense(self) -> bool:
+        """Tell whether the filter can pass at any count, so that there is nothing to plan."""
+        return False
+
+    def is_timed(self) -> bool:
+        """Tell whether the decision depends on the time since the connection's last call."""
+        return False
 
     def __and__(self, other: Filter) -> Filter:
         return And((*_operands(self, And), *_operands(other, And))) if _is_filter(other) else NotImplemented
@@ -71,7 +83,7 @@ def _operands(value: Filter, kind: type[And] | type[Or]) -> tuple[Filter, ...]:
 
 
 def _before(value: object) -> int:
-    return integer("before", value, 0)
+    return integer("before", value)
 
 
 def _after(value: object) -> int:
@@ -107,18 +119,10 @@ class Every(Filter):
     start: int | None = attrs.field(default=None, converter=_start)
 
     def __attrs_post_init__(self) -> None:
-        if self.timed and self.start is not None:
+        if self.is_timed() and self.start is not None:
             raise ValueError(f"start must be left out where every is a timedelta, got {self.start!r}")
         if self.start == self.period:
             object.__setattr__(self, "start", None)  # Every(5, start=5) and Every(5) are one value
-
-    @property
-    def timed(self) -> bool:  # type: ignore[override]  # a class constant in simple filters
-        return isinstance(self.period, timedelta)
-
-    @property
-    def exact(self) -> bool:  # type: ignore[override]  # likewise
-        return not self.timed
 
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
         if isinstance(self.period, timedelta):
@@ -131,6 +135,15 @@ class Every(Filter):
             return count + 1
         start = self.start or self.period
         return start if count < start else count + self.period - (count - start) % self.period
+
+    def is_exact(self) -> bool:
+        return not self.is_timed()
+
+    def is_dense(self) -> bool:
+        return self.is_timed()
+
+    def is_timed(self) -> bool:
+        return isinstance(self.period, timedelta)
 
     def __repr__(self) -> str:
         return f"Every({self.period!r})" if self.start is None else f"Every({self.period!r}, start={self.start})"
@@ -145,7 +158,6 @@ class Once(Filter):
     """
 
     counts: tuple[int, ...]
-    exact = True
 
     def __init__(self, *counts: int | Iterable[int]) -> None:
         flat = [n for count in counts for n in _listed(count)]
@@ -154,10 +166,14 @@ class Once(Filter):
         self.__attrs_init__(tuple(sorted({integer("once", n) for n in flat})))
 
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
-        return count in self.counts
+        return self.next(count - 1) == count
 
     def next(self, count: int) -> float:
-        return min((n for n in self.counts if n > count), default=math.inf)
+        index = bisect_right(self.counts, count)
+        return self.counts[index] if index < len(self.counts) else math.inf
+
+    def is_exact(self) -> bool:
+        return True
 
     def __repr__(self) -> str:
         return f"Once({', '.join(map(str, self.counts))})"
@@ -172,13 +188,18 @@ class Before(Filter):
     """Pass while the count is below `bound`."""
 
     bound: int = attrs.field(converter=_before)
-    exact = True
 
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
         return count < self.bound
 
     def next(self, count: int) -> float:
         return count + 1 if count + 1 < self.bound else math.inf
+
+    def next_miss(self, count: int) -> float:
+        return max(count + 1, self.bound)
+
+    def is_exact(self) -> bool:
+        return True
 
     def __repr__(self) -> str:
         return f"Before({self.bound})"
@@ -189,13 +210,18 @@ class After(Filter):
     """Pass once the count is above `bound`."""
 
     bound: int = attrs.field(converter=_after)
-    exact = True
 
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
         return count > self.bound
 
     def next(self, count: int) -> float:
         return max(count, self.bound) + 1
+
+    def next_miss(self, count: int) -> float:
+        return count + 1 if count < self.bound else math.inf
+
+    def is_exact(self) -> bool:
+        return True
 
     def __repr__(self) -> str:
         return f"After({self.bound})"
@@ -217,14 +243,21 @@ class Predicate(Filter):
     @function.validator
     def _check(self, _: object, function: object) -> None:
         if not callable(function):
-            raise TypeError(f"event_filter must be a callable or a Filter, got {function!r}")
+            raise TypeError(
+                f"event_filter must be a callable or a Filter, got {function!r}; a number goes by every= or once="
+            )
         if is_async(function):
             raise TypeError(f"event_filter must be a plain function, got the async {label(function)}")
         if not accepts(function, None, 1):
-            raise ValueError(f"event_filter must take (engine, count), got {label(function)}")
+            raise ValueError(
+                f"event_filter must take (engine, count), got {label(function)}: give it these two parameters"
+            )
 
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
         return bool(self.function(engine, count))
+
+    def is_dense(self) -> bool:
+        return True
 
     def __repr__(self) -> str:
         return f"Predicate({getattr(self.function, '__qualname__', repr(self.function))})"
@@ -236,15 +269,20 @@ class And(Filter):
 
     operands: tuple[Filter, ...]
 
-    @property
-    def timed(self) -> bool:  # type: ignore[override]  # a class constant in simple filters
-        return any(operand.timed for operand in self.operands)
-
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
         return all(operand.passes(count, engine, elapsed) for operand in self.operands)
 
     def next(self, count: int) -> float:
         return max(operand.next(count) for operand in self.operands)
+
+    def next_miss(self, count: int) -> float:
+        return min(operand.next_miss(count) for operand in self.operands)
+
+    def is_dense(self) -> bool:
+        return all(operand.is_dense() for operand in self.operands)
+
+    def is_timed(self) -> bool:
+        return any(operand.is_timed() for operand in self.operands)
 
     def __repr__(self) -> str:
         return " & ".join(f"({op!r})" if isinstance(op, Or) else repr(op) for op in self.operands)
@@ -256,19 +294,23 @@ class Or(Filter):
 
     operands: tuple[Filter, ...]
 
-    @property
-    def timed(self) -> bool:  # type: ignore[override]  # a class constant in simple filters
-        return any(operand.timed for operand in self.operands)
-
-    @property
-    def exact(self) -> bool:  # type: ignore[override]  # likewise
-        return all(operand.exact for operand in self.operands)
-
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
         return any(operand.passes(count, engine, elapsed) for operand in self.operands)
 
     def next(self, count: int) -> float:
         return min(operand.next(count) for operand in self.operands)
+
+    def next_miss(self, count: int) -> float:
+        return max(operand.next_miss(count) for operand in self.operands)
+
+    def is_exact(self) -> bool:
+        return all(operand.is_exact() for operand in self.operands)
+
+    def is_dense(self) -> bool:
+        return any(operand.is_dense() for operand in self.operands)
+
+    def is_timed(self) -> bool:
+        return any(operand.is_timed() for operand in self.operands)
 
     def __repr__(self) -> str:
         return " | ".join(map(repr, self.operands))
@@ -280,12 +322,20 @@ class Not(Filter):
 
     operand: Filter
 
-    @property
-    def timed(self) -> bool:  # type: ignore[override]  # a class constant in simple filters
-        return self.operand.timed
-
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:
         return not self.operand.passes(count, engine, elapsed)
+
+    def next(self, count: int) -> float:
+        return self.operand.next_miss(count)
+
+    def next_miss(self, count: int) -> float:
+        return self.operand.next(count)
+
+    def is_dense(self) -> bool:
+        return self.operand.is_dense()
+
+    def is_timed(self) -> bool:
+        return self.operand.is_timed()
 
     def __repr__(self) -> str:
         return f"~({self.operand!r})" if isinstance(self.operand, And | Or) else f"~{self.operand!r}"
@@ -321,6 +371,8 @@ def filter_from(
 
 
 def _bounded(every: int | timedelta | None, before: int | None, after: int | None) -> Filter:
+    if after is not None and before is not None and before <= after + 1:
+        raise ValueError(f"before must leave a count above after, got after={after!r} and before={before!r}")
     parts: list[Filter] = []
     phase = every is not None and not isinstance(every, timedelta) and after is not None
     if every is not None:

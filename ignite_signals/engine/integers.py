@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import operator
 import reprlib
+from typing import SupportsIndex
 
 __all__ = ["integer"]
 
 
-def integer(argument: str, value: object, least: int = 1) -> int:
-    """Return `value` as an int of at least `least`.
+def integer(argument: str, value: object, least: int | None = 1) -> int:
+    """Return `value` as an int of at least `least`; None: of any size.
 
     Raises:
         ValueError: it is not one; the error names the argument and the value.
@@ -17,11 +18,9 @@ def integer(argument: str, value: object, least: int = 1) -> int:
     >>> integer("every", 5)
     5
     """
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]  # the TypeError is the answer
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or number < least:
-        kind = "a positive integer" if least == 1 else f"an integer of at least {least}"
+    number = operator.index(value) if isinstance(value, SupportsIndex) and not isinstance(value, bool) else None
+    if number is None or (least is not None and number < least):
+        kinds = {None: "an integer", 1: "a positive integer"}
+        kind = kinds.get(least, f"an integer of at least {least}")
         raise ValueError(f"{argument} must be {kind}, got {reprlib.repr(value)}")
     return number

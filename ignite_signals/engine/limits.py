@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +19,7 @@ __all__ = [
     "extend",
     "is_done",
     "reaches_further",
+    "stack_level",
 ]
 
 
@@ -100,10 +102,22 @@ def extend(state: State, max_epochs: int | None, max_iters: int | None) -> None:
 
 def exhaustion(state: State) -> str:
     """Say how far a run came whose data has no more batches."""
-    done = f"the data has no more batches after {state.iteration} iterations"
     if state.max_iters is not None:
-        return f"{done} of {state.max_iters}: the run ends here"
-    if state.epoch_length is None:
-        return f"{done}, in epoch {state.epoch} of {state.max_epochs}: the run ends here"
-    total = (state.max_epochs or 1) * state.epoch_length
-    return f"{done} of {total} ({state.max_epochs} epochs of {state.epoch_length}): the run ends here"
+        asked = f"{state.max_iters}"
+    elif state.epoch_length is None:
+        asked = f"max_epochs={state.max_epochs} epochs"
+    else:
+        asked = f"{(state.max_epochs or 1) * state.epoch_length} (max_epochs={state.max_epochs}"
+        asked += f", epoch_length={state.epoch_length})"
+    return (
+        f"the data has no more batches after {state.iteration} iterations of {asked}: the run ends here; "
+        "give data that can be iterated anew, as a list or a DataLoader can, or ask for less"
+    )
+
+
+def stack_level() -> int:
+    """Return the `stacklevel` at which a warning points to the caller's code outside the package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("ignite_signals."):
+        level, frame = level + 1, frame.f_back
+    return level

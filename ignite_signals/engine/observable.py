@@ -58,6 +58,9 @@ class Observable:
         if event_to_attr is not None and not isinstance(event_to_attr, Mapping):
             raise ValueError(f"event_to_attr must map events to names of attributes, got {event_to_attr!r}")
         counters = event_to_attr or {}
+        strays = [event for event in counters if event not in event_names]
+        if strays:
+            raise ValueError(f"event_to_attr must map events among event_names, got {strays} besides")
         names = {signal.name: signal.event for signal in self.signals.all()}
         for event in event_names:  # all are looked at before any is registered
             self._check_event(event, names, counters.get(event) if isinstance(event, EventEnum | str) else None)
@@ -70,7 +73,10 @@ class Observable:
 
     def _check_event(self, event: object, names: dict[str, Event], attribute: object) -> None:
         if not isinstance(event, EventEnum | str) or not event:
-            raise TypeError(f"event_names must be members of an EventEnum or strings, got {event!r}")
+            raise TypeError(
+                f"event_names must be members of an EventEnum or strings, got {event!r}; "
+                "unpack a class or a list of events: register_events(*MyEvents)"
+            )
         known = names.setdefault(signal_name(event), event)
         if known != event:
             raise ValueError(
@@ -170,7 +176,7 @@ class Observable:
         """
         check_callable("handler", handler)
         wanted = [(self._signal(event), condition) for event, condition in split(event_name)]
-        calls = [HandlerCall(handler, args, kwargs) for _ in wanted]
+        calls = [HandlerCall(handler, args, kwargs, signal.name) for signal, _ in wanted]
         for call, (signal, _) in zip(calls, wanted, strict=True):
             call.check(self, signal.payload)
         priority = priority_of(handler)
@@ -183,6 +189,8 @@ class Observable:
 
     def on(self, event_name: AnyEvent, *args: Any, **kwargs: Any) -> Callable[[F], F]:
         """Decorate a function to make it a handler, as `add_event_handler` does."""
+        for event, _ in split(event_name):  # a mistake should not wait for the function
+            self._signal(event)
 
         def decorator(handler: F) -> F:
             self.add_event_handler(event_name, handler, *args, **kwargs)
@@ -209,11 +217,14 @@ class Observable:
             for event, condition in split(event_name)
         )
 
-    def fire_event(self, event_name: Event, **payload: Any) -> None:
+    def fire_event(self, event_name: Event, /, **payload: Any) -> None:
         """Let an event occur: send its signal, with a payload of your own.
 
         Raises:
+            TypeError: the event has a filter, which is for those who listen.
             UnknownEventError: the event is not registered.
             ValueError: a built-in event does not send such a payload.
         """
+        if isinstance(event_name, FilteredEvent | EventsList):
+            raise TypeError(f"fire_event takes an event without a filter, got {event_name!r}: fire each event itself")
         self._signal(event_name).send(self, **payload)

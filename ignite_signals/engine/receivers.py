@@ -7,6 +7,8 @@ them again: how it wants to be called (`HandlerCall`), and who keeps it alive (`
 from __future__ import annotations
 
 import inspect
+import re
+import reprlib
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -93,6 +95,9 @@ def check_callable(role: str, function: object) -> None:
     """Refuse what cannot be called, or only awaited, and name the role it was given for."""
     if not callable(function):
         raise TypeError(f"{role} must be callable, got {function!r}")
+    if isinstance(function, type) and any("__call__" in vars(base) for base in function.__mro__):
+        name = function.__qualname__
+        raise TypeError(f"{role} must be callable, got the class {name}: give an object of it, such as {name}()")
     if is_async(function):
         raise TypeError(
             f"{role} must be a plain function, got the async {label(function)}: a run is synchronous; "
@@ -112,6 +117,7 @@ def label(function: Any) -> str:
         name, _, place = label(function.func).partition(" ")
         return f"partial({name}) {place}".rstrip()
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    name = str(name).rpartition("<locals>.")[2]  # where it was defined is told by file and line
     if isinstance(function, MethodType):  # the class of the object, which may have inherited the method
         name = f"{type(function.__self__).__qualname__}.{getattr(function, '__name__', '(method)')}"
     holders = (inspect.unwrap(function), type(function).__call__)
@@ -120,6 +126,13 @@ def label(function: Any) -> str:
         return str(name)
     code = codes[0]
     return f"{name} ({code.co_filename.rpartition('/')[2]}:{code.co_firstlineno})"
+
+
+def described(function: Any, signature: inspect.Signature | None) -> str:
+    """Name a callable with its parameters: `check(a, b) (file.py:12)`."""
+    name, space, place = label(function).partition(" ")
+    parameters = "(...)" if signature is None else re.sub(r"\s*->.*|: [^,)]+", "", str(signature))
+    return f"{name}{parameters}{space}{place}"
 
 
 def priority_of(handler: Any) -> int:
@@ -142,6 +155,7 @@ class HandlerCall:
     handler: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    event: str  # the name of the signal, for errors
     # For each size of payload that has been met, how to begin the call.
     _beginnings: dict[tuple[str, ...], _Beginning] = attrs.field(factory=dict, init=False, repr=False)
 
@@ -168,9 +182,17 @@ class HandlerCall:
                 self._beginnings[names] = begin
                 return begin
         raise ValueError(
-            f"handler {label(self.handler)}{signature} cannot take what the event sends: it is called with "
-            f"({', '.join(('engine', *names))}) or less, then args={self.args!r} and kwargs={self.kwargs!r}"
+            f"handler {described(self.handler, signature)} cannot take what {self.event} sends, "
+            f"({', '.join(('engine', *names))}) or less{self._and_arguments()}: "
+            "change its parameters, or give it what it needs as arguments of add_event_handler"
         )
+
+    def _and_arguments(self) -> str:
+        given = [
+            *map(reprlib.repr, self.args),
+            *(f"{name}={reprlib.repr(value)}" for name, value in self.kwargs.items()),
+        ]
+        return f", and then the arguments it was added with, {', '.join(given)}" if given else ""
 
     def check(self, engine: Observable, names: tuple[str, ...] | None) -> None:
         """Refuse now a handler that no payload of the event could ever call; None: payload unknown."""
@@ -219,6 +241,7 @@ class Connection:
         "__weakref__",
         "_function",
         "_owner",
+        "_timed",
         "alive",
         "asks",
         "call",
@@ -234,7 +257,8 @@ class Connection:
     def __init__(self, filter: Filter | None, priority: int, serial: int) -> None:
         self.filter = filter
         # Whether the filter has to be asked at an occurrence that the signal has planned for.
-        self.asks = filter is not None and not filter.exact
+        self.asks = filter is not None and not filter.is_exact()
+        self._timed = filter is not None and filter.is_timed()
         self.order = (-priority, serial)
         # Under what the signal keeps the connection; the serial number, unless the receiver tells.
         self.key: Any = serial
@@ -293,14 +317,14 @@ class Connection:
         """Ask the filter about this occurrence, and restart the clock where it lets it through."""
         condition = self.filter
         assert condition is not None
-        if not condition.timed:
-            return condition.passes(count, engine)
-        now = time.monotonic()
-        heard = condition.passes(count, engine, now - self.since)
+        try:
+            if not self._timed:
+                return condition.passes(count, engine)
+            now = time.monotonic()
+            heard = condition.passes(count, engine, now - self.since)
+        except BaseException as error:
+            error.add_note(f"in the filter {condition!r}")
+            raise
         if heard:
             self.since = now
         return heard
-
-    def serves(self, handler: object) -> bool:
-        """Tell whether this connection calls `handler`."""
-        return bool(identity(self.handler) == identity(handler))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import abstractmethod
 from typing import Any, Literal
 
 from ignite_signals.engine.receivers import Connection, label
@@ -66,8 +67,9 @@ class Stoppable:
         self._requests[kind] = value, None if calling is None else label(calling.handler)
         self._look_again()  # after the request is there to be seen
 
+    @abstractmethod
     def _look_again(self) -> None:
-        """Make the run loop stop at the next event, whether or not anybody listens; the engine knows how."""
+        """Make the run loop stop at the next event, whether or not anybody listens."""
 
     def _requested(self, kind: str) -> Any:
         return self._requests.get(kind, (False, None))[0]

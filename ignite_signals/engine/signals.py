@@ -7,14 +7,12 @@ comparisons, however many receivers are connected.
 
 from __future__ import annotations
 
-import heapq
 import sys
 import warnings
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import attrs
@@ -22,16 +20,20 @@ import blinker
 
 from ignite_signals.engine.events import Event, signal_name
 from ignite_signals.engine.filters import Filter
+from ignite_signals.engine.integers import integer
 from ignite_signals.engine.receivers import (
     Connection,
     HandlerCall,
     accepts,
     check_callable,
+    described,
     identity,
     label,
     may_accept,
+    signature_of,
 )
 from ignite_signals.engine.state import State, advance
+from ignite_signals.engine.timetable import Timetable
 from ignite_signals.exceptions import UnknownEventError
 
 if TYPE_CHECKING:
@@ -44,6 +46,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 # occurrence beyond it is looked at in full.
 _NEVER = 2**30 - 1
 _NOW = -_NEVER
+
+
+def _bounded(count: float) -> int:
+    return int(max(_NOW, min(count, _NEVER)))
+
+
 _NOTHING: dict[str, Any] = {}
 
 
@@ -107,12 +115,10 @@ class EventSignal(_Connectable, blinker.NamedSignal):
 
     # Slots, because the run loop reads them on every iteration.
     __slots__ = (
-        "_always",
+        "_constant",
         "_engine",
         "_mutes",
-        "_planned",
         "_serial",
-        "_steady",
         "_timetable",
         "_version",
         "counter",
@@ -138,16 +144,12 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         self._engine = weakref.ref(engine)
         self._mutes = 0
         self._serial = 0
-        # The plan of whom to call when. It is made anew where the connections changed or the
-        # count went back: `_version` is what the plan should know, `_planned` what it knows.
-        self._always: list[Connection] = []
-        self._timetable: list[tuple[float, int, Filter, list[Connection]]] = []
-        self._version = 1
-        self._planned = 0
-        # Whether the plan is the same for every count: there are connections, and none has a filter.
-        self._steady = False
-        self.low = _NOW
-        self.due = _NOW
+        # Whom to call when; None: to be made, because connections came or went since.
+        self._timetable: Timetable | None = None
+        self._version = 0
+        # The connections, where they are the same at every count.
+        self._constant: list[Connection] | None = None
+        self.low = self.due = _NOW
 
     @property
     def signal(self) -> EventSignal:  # type: ignore[override]  # a signal is the view of itself
@@ -169,6 +171,8 @@ class EventSignal(_Connectable, blinker.NamedSignal):
                 f"{self.name} sends {', '.join(self.payload) or 'nothing'} beside the engine, "
                 f"got {', '.join(payload) or 'nothing'}"
             )
+        if self.payload is not None:  # handlers take it by position
+            payload = {name: payload[name] for name in self.payload}
         heard: list[tuple[Connection, Any, Any]] = []
         self.emit(engine, None, payload, heard)
         return [
@@ -204,7 +208,9 @@ class EventSignal(_Connectable, blinker.NamedSignal):
             return
         calling, last = engine._calling, engine.last_event_name
         engine.last_event_name = self.event
-        connections: Iterable[Connection] = self._always if self._steady else self._plan_for(count)
+        connections: Iterable[Connection] | None = self._constant
+        if connections is None:
+            connections = self._plan(count)
         if failures is not None:
             connections = iter(connections)  # to go on with behind the one that raised
         while True:
@@ -242,46 +248,25 @@ class EventSignal(_Connectable, blinker.NamedSignal):
             raise ValueError(f"the sender of {self.name} must be the engine it belongs to, {engine!r}, got {sender!r}")
         return engine
 
-    # The plan
+    # Planning
 
-    def _plan_for(self, count: int) -> list[Connection]:
+    def _plan(self, count: int) -> list[Connection]:
         """Return the connections that may be due at `count`, in order, and move the quiet interval."""
-        if self._planned != self._version or count <= self.low:
-            self._plan(count)
         timetable = self._timetable
-        due: list[list[Connection]] = []
-        while timetable and timetable[0][0] <= count:
-            scheduled, index, condition, connections = timetable[0]
-            heapq.heapreplace(timetable, (condition.next(count), index, condition, connections))
-            if scheduled == count or not condition.exact or condition.passes(count):
-                due.append(connections)
-        # Should the same count occur again, then the same connections are due again.
-        self.low = max(count if due else count - 1, _NOW)
-        self.due = int(min(timetable[0][0], _NEVER)) if timetable else _NEVER
-        # Connections may have changed meanwhile, in another thread or by the collector.
-        current = self._planned == self._version
-        if self._always or not current:
-            self.due = _NOW
-        self._steady = current and bool(self._always) and not timetable
-        if self._always:
-            due.append(self._always)
-        return due[0] if len(due) == 1 else sorted(chain.from_iterable(due), key=_order)
-
-    def _plan(self, count: int) -> None:
-        """Sort the connections into those called always and those with a time, from `count` on."""
-        self._planned = self._version
-        groups: dict[Filter | None, list[Connection]] = {None: []}
-        for connection in self.connections():
-            groups.setdefault(connection.filter, []).append(connection)
-        # New lists: a send that has begun goes on with those it has.
-        self._always = groups[None]
-        # Equal filters have one time; the index keeps the heap from comparing filters.
-        self._timetable = [
-            (condition.next(count - 1), index, condition, connections)
-            for index, (condition, connections) in enumerate(groups.items())
-            if condition is not None
-        ]
-        heapq.heapify(self._timetable)
+        if timetable is None:
+            version = self._version
+            timetable = self._timetable = Timetable(self.connections(), count)
+            self._constant = timetable.always if timetable.is_constant else None
+            if version != self._version:
+                self._changed()
+        connections = timetable.take(count)
+        self.low = _bounded(timetable.low)
+        self.due = _bounded(timetable.due)
+        # Connections may come and go at any time, by another thread or by the garbage collector: this
+        # occurrence then goes by what it found, and the next one is looked at in full.
+        if self._timetable is not timetable:
+            self.look_again()
+        return connections
 
     def look_again(self) -> None:
         """Take no count for granted: the next occurrence is looked at in full."""
@@ -289,10 +274,9 @@ class EventSignal(_Connectable, blinker.NamedSignal):
 
     def _changed(self) -> None:
         self._version += 1
+        # Not kept, because it would keep alive what was removed.
+        self._timetable = self._constant = None
         self.due = _NOW
-        self._steady = False
-        # Not to keep alive what was removed; new lists, for a send that has begun.
-        self._always, self._timetable = [], []
 
     # Connecting
 
@@ -300,7 +284,8 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         self, receiver: Callable[..., Any], filter: Filter | None, sender: Any, weak: bool, priority: int
     ) -> Connection:
         """Connect a receiver behind a filter, or change the connection that it has."""
-        self._check(receiver, sender, priority)
+        self._check(receiver, sender)
+        priority = integer("priority", priority, least=None)
         connection = self.find(receiver, filter) or self._connection(filter, priority)
         key = identity(receiver), filter
         if weak:
@@ -311,13 +296,11 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         self._enter(connection, receiver, sender, weak)
         return connection
 
-    def _check(self, receiver: Callable[..., Any], sender: Any, priority: Any) -> None:
+    def _check(self, receiver: Callable[..., Any], sender: Any) -> None:
         """Refuse what could not be called at an occurrence."""
         check_callable("receiver", receiver)
         if sender is not blinker.ANY:
             self._own(sender)
-        if isinstance(priority, bool) or not isinstance(priority, int):
-            raise TypeError(f"priority must be an integer, larger first, got {priority!r}")
         if self.payload is None:
             fits, sent = may_accept(receiver, self), ["engine", "..."]
         else:
@@ -325,8 +308,9 @@ class EventSignal(_Connectable, blinker.NamedSignal):
             sent = ["engine", *(f"{name}=..." for name in self.payload)]
         if not fits:
             raise ValueError(
-                f"receiver {label(receiver)} cannot take what {self.name} sends: it is called with ({', '.join(sent)});"
-                " give it these parameters, or add it with add_event_handler, which takes any signature"
+                f"receiver {described(receiver, signature_of(receiver))} cannot take what {self.name} sends, "
+                f"({', '.join(sent)}): give it these parameters, or add it with add_event_handler, "
+                "which takes any signature"
             )
 
     def add(self, call: HandlerCall, filter: Filter | None, priority: int) -> Connection:
@@ -382,10 +366,11 @@ class EventSignal(_Connectable, blinker.NamedSignal):
 
     def serving(self, handler: Callable[..., Any], filter: Filter | None) -> list[Connection]:
         """Return the connections that call `handler` behind a filter, or behind any."""
+        wanted = identity(handler)
         return [
             connection
             for connection in list(self.receivers.values())
-            if filter in (None, connection.filter) and connection.serves(handler)
+            if filter in (None, connection.filter) and identity(connection.handler) == wanted
         ]
 
     def end(self, connection: Connection) -> bool:
@@ -437,6 +422,12 @@ class EventSignal(_Connectable, blinker.NamedSignal):
     def connections(self) -> list[Connection]:
         """Return the connections in the order in which they are called."""
         return sorted(self.receivers.values(), key=_order)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"the signal {self.name} belongs to its engine and cannot be copied by itself: copy the engine, "
+            "and keep the engine, not its signals, in what is copied with it"
+        )
 
     def strong_connections(self) -> list[tuple[Any, Filter | None, int]]:
         """Return what a copy of the engine takes along: receiver or handler, filter and priority."""
@@ -520,6 +511,12 @@ class RemovableEventHandle:
             found, wanted = signal(), connection()
             if found is not None and wanted is not None:
                 found.dismiss(wanted)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a RemovableEventHandle belongs to one connection of one engine and cannot be copied: "
+            "leave it out of what is copied, with __getstate__"
+        )
 
     def __enter__(self) -> RemovableEventHandle:
         return self

@@ -135,7 +135,7 @@ def _brief(value: object) -> str:
 
 def add_counter(state: State, name: str) -> None:
     """Start a count at 0, unless the state has it, and make it an attribute."""
-    if not hasattr(State, name):
+    if name.isidentifier() and not hasattr(State, name):
         setattr(State, name, _Count(name))
     state.counters.setdefault(name, 0)
     if type(vars(state).get(name)) is int:  # assigned before there was the count

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ignite_signals.engine.events import Events
+from ignite_signals.engine.integers import integer
 
 if TYPE_CHECKING:
     from ignite_signals.engine.engine import Engine
@@ -28,20 +29,27 @@ def load_state_dict(engine: Engine, saved: Mapping[str, Any]) -> None:
     """Set an engine's state from a state dict, all of it or nothing."""
     limit, counter = _checked(engine, saved)
     state, length = engine.state, saved["epoch_length"]
-    done = saved[counter]
-    state.epoch_length = length
+    state.epoch_length = length = None if length is None else int(length)
     state.max_epochs = state.max_iters = None
-    setattr(state, limit, saved[limit])
-    state.iteration = done if counter == "iteration" else done * length
+    setattr(state, limit, None if saved[limit] is None else int(saved[limit]))
+    done = int(saved[counter])
+    state.iteration = done if counter == "iteration" else done * (length or 0)
     state.epoch = done if counter == "epoch" else done // length if length else 0
-    counts = saved.get("counters", {})
-    for name, attribute in _custom_counters(engine).items():
-        if attribute is None:
-            state.counters[name] = counts.get(name, 0)
-        else:
-            setattr(state, attribute, counts.get(name, 0))
+    _load_counts(engine, saved.get("counters", {}))
     for key in engine.state_dict_user_keys:
         setattr(state, key, saved[key])
+
+
+def _load_counts(engine: Engine, counts: Mapping[str, int]) -> None:
+    """Set the counts of custom events; one that is absent is 0."""
+    attributes: dict[str, int] = {}
+    for name, attribute in _custom_counters(engine).items():
+        if attribute is None:
+            engine.state.counters[name] = int(counts.get(name, 0))
+        else:  # several events may count by one attribute
+            attributes[attribute] = int(counts.get(name, attributes.get(attribute, 0)))
+    for attribute, count in attributes.items():
+        setattr(engine.state, attribute, count)
 
 
 def _custom_counters(engine: Engine) -> dict[str, str | None]:
@@ -68,10 +76,10 @@ def _checked(engine: Engine, saved: Mapping[str, Any]) -> tuple[str, str]:
     _check_counts(saved.get("counters", {}))
     limit = _one_of(saved, "max_epochs", "max_iters")
     counter = _one_of(saved, "iteration", "epoch")
-    for key, least, optional in (("epoch_length", 1, True), (limit, 1, True), (counter, 0, False)):
-        value = saved[key]
-        if not _is_integer(value, least) and not (optional and value is None):
-            raise ValueError(f"state_dict[{key!r}] must be an integer of at least {least}, got {value!r}")
+    for key, least in (("epoch_length", 1), (limit, 1)):
+        if saved[key] is not None:
+            integer(f"state_dict[{key!r}]", saved[key], least)
+    integer(f"state_dict[{counter!r}]", saved[counter], 0)
     if counter == "epoch" and saved["epoch_length"] is None:
         raise ValueError(
             "state_dict['epoch_length'] must be an integer where 'epoch' is given, got None: "
@@ -81,16 +89,16 @@ def _checked(engine: Engine, saved: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _check_counts(counts: object) -> None:
-    if not isinstance(counts, Mapping) or not all(_is_integer(count, 0) for count in counts.values()):
-        raise ValueError(f"state_dict['counters'] must map names of events to integers of at least 0, got {counts!r}")
-
-
-def _is_integer(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    if not isinstance(counts, Mapping):
+        raise TypeError(f"state_dict['counters'] must map names of events to counts, got {counts!r}")
+    for name, count in counts.items():
+        integer(f"state_dict['counters'][{name!r}]", count, 0)
 
 
 def _one_of(saved: Mapping[str, Any], one: str, other: str) -> str:
     found = [key for key in (one, other) if key in saved]
     if len(found) != 1:
-        raise ValueError(f"state_dict must have either {one!r} or {other!r}, got {found or 'neither'}")
+        raise ValueError(
+            f"state_dict must have exactly one of {one!r} and {other!r}, got {' and '.join(found) or 'neither'}"
+        )
     return found[0]

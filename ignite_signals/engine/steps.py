@@ -7,6 +7,7 @@ prediction, in full precision or under autocast.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeAlias
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ignite_signals.engine.engine import Engine
+from ignite_signals.engine.integers import integer
 from ignite_signals.engine.receivers import check_callable
 from ignite_signals.utils import convert_tensor
 
@@ -93,15 +95,16 @@ def has(*methods: str, like: str) -> Callable[[Any, attrs.Attribute[Any], object
 
     def check(_: Any, field: attrs.Attribute[Any], value: object) -> None:
         if not all(callable(getattr(value, method, None)) for method in methods):
-            raise TypeError(f"{field.name} must have the methods {' and '.join(methods)}, as {like} has, got {value!r}")
+            raise TypeError(
+                f"{field.name} must have the methods {', '.join(methods)}, as {like} has, got {reprlib.repr(value)}"
+            )
 
     return check
 
 
 def is_positive(_: Any, field: attrs.Attribute[Any], value: object) -> None:
     """Refuse what is not a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{field.name} must be a positive integer, got {value!r}")
+    integer(field.name, value)
 
 
 def is_device(_: Any, field: attrs.Attribute[Any], value: Any) -> None:

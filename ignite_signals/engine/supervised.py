@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 import torch
@@ -24,9 +24,6 @@ from ignite_signals.engine.steps import (
     unchanged,
 )
 
-if TYPE_CHECKING:
-    from ignite_signals.metrics import Metric
-
 __all__ = [
     "create_supervised_evaluator",
     "create_supervised_trainer",
@@ -35,6 +32,14 @@ __all__ = [
     "supervised_training_step",
     "supervised_training_step_amp",
 ]
+
+
+class Attachable(Protocol):
+    """What `metrics` takes: a metric, or anything that attaches itself under a name."""
+
+    def attach(self, engine: Engine, name: str) -> None:
+        """Measure the engine's runs and write the value to `engine.state.metrics[name]`."""
+
 
 StepFunction: TypeAlias = Callable[[Engine, Any], Any]
 
@@ -134,7 +139,7 @@ def create_supervised_trainer(
     scaler: bool | torch.amp.GradScaler = False,
     gradient_accumulation_steps: int = 1,
     model_fn: Callable[[Any, Any], Any] = call_model,
-    metrics: Mapping[str, Metric] | None = None,
+    metrics: Mapping[str, Attachable] | None = None,
     amp_dtype: torch.dtype | None = None,
 ) -> Engine:
     """Return an engine that trains a model on batches `(x, y)`.
@@ -269,7 +274,7 @@ def supervised_evaluation_step_amp(
 
 def create_supervised_evaluator(
     model: nn.Module,
-    metrics: Mapping[str, Metric] | None = None,
+    metrics: Mapping[str, Attachable] | None = None,
     device: Device = None,
     non_blocking: bool = False,
     prepare_batch: PrepareBatch = to_device,
@@ -349,11 +354,11 @@ def _scaler(
     return torch.amp.GradScaler(device_type(model, device)) if scaler is True else scaler
 
 
-def _with_metrics(engine: Engine, metrics: Mapping[str, Metric] | None) -> Engine:
+def _with_metrics(engine: Engine, metrics: Mapping[str, Attachable] | None) -> Engine:
     if metrics is not None and not isinstance(metrics, Mapping):
         raise TypeError(f"metrics must map names to metrics, as {{'accuracy': Accuracy()}} does, got {metrics!r}")
     for name, metric in (metrics or {}).items():
-        if not callable(getattr(metric, "attach", None)):
-            raise TypeError(f"metrics[{name!r}] must be a metric, with a method attach, got {metric!r}")
+        if isinstance(metric, type) or not callable(getattr(metric, "attach", None)):
+            raise TypeError(f"metrics[{name!r}] must be a metric, an object with a method attach, got {metric!r}")
         metric.attach(engine, name)
     return engine

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ignite_signals.engine import Events
+from ignite_signals.exceptions import NotComputableError
 from ignite_signals.metrics.device_value import device_value
 from ignite_signals.metrics.output import is_unrollable, unroll
 from ignite_signals.metrics.usage import (
@@ -125,11 +126,11 @@ class Metric(ABC):
 
     @abstractmethod
     def reset(self) -> None:
-        """Forget what was seen; called at the start of each epoch, by default."""
+        """Forget what was seen, before an epoch begins."""
 
     @abstractmethod
     def update(self, output: Any) -> None:
-        """Take in one batch's output; called at the end of each iteration, by default.
+        """Take in the output for one batch.
 
         Args:
             output: what `output_transform` returned, `(y_pred, y)` for most metrics.
@@ -185,13 +186,21 @@ class Metric(ABC):
 
         At the end of an epoch a tensor without dimensions becomes a Python number, and any other
         moves to the CPU. At an iteration tensors stay on their device, detached, so that nobody
-        waits for it until somebody reads the number.
+        waits for it until somebody reads the number. An epoch for which the data had no batch has
+        no value.
 
         Raises:
+            NotComputableError: nothing was seen.
+
             ValueError: the value is a mapping that has `name` as a key, and both would be written.
         """
         read = engine.last_event_name not in _EVERY_ITERATION
-        value = self.compute() if read else device_value(self)
+        try:
+            value = self.compute() if read else device_value(self)
+        except NotComputableError:
+            if engine.state.stop_reason == "exhausted":  # an epoch for which the data had no batch
+                return
+            raise
         if isinstance(value, Mapping):
             self._write_mapping(engine.state.metrics, name, value, read)
         elif read and isinstance(value, Tensor) and value.ndim == 0:
@@ -221,15 +230,21 @@ class Metric(ABC):
 
         Raises:
             TypeError: `name` is not a str, or `usage` neither a usage nor a name.
-            ValueError: no usage has that name.
+            ValueError: no usage has that name, or the metric is attached with one that accumulates otherwise.
         """
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, got {name!r}")
         usage = self._usage(usage)
-        for event, handler in self._handlers(usage):
-            # A metric under two names must not see every batch twice.
-            if not engine.has_event_handler(handler, event):
-                engine.add_event_handler(event, handler)
+        handlers = self._handlers(usage)
+        # A metric under two names must not see every batch twice.
+        missing = [(event, handler) for event, handler in handlers if not _is_connected(engine, event, handler)]
+        if missing and any(engine.has_event_handler(handler) for _, handler in handlers):
+            raise ValueError(
+                f"usage must be the one that this {type(self).__name__} is attached to the engine with, got {usage!r}: "
+                "a metric accumulates in one way, so attach another object"
+            )
+        for event, handler in missing:
+            engine.add_event_handler(event, handler)
         engine.add_event_handler(usage.COMPLETED, self.completed, name)
 
     def detach(self, engine: Engine, usage: str | MetricUsage | None = None) -> None:
@@ -239,11 +254,10 @@ class Metric(ABC):
         as it is.
         """
         usage = self._usage(usage)
-        handlers: list[tuple[UsageEvent, Callable[..., None]]] = [*self._handlers(usage)]
-        handlers.append((usage.COMPLETED, self.completed))
-        for event, handler in handlers:
-            while engine.has_event_handler(handler, event):
-                engine.remove_event_handler(handler, event)
+        _disconnect(engine, usage.COMPLETED, self.completed)
+        if not engine.has_event_handler(self.completed):  # no other usage shares what accumulates
+            for event, handler in self._handlers(usage):
+                _disconnect(engine, event, handler)
 
     def is_attached(self, engine: Engine, usage: str | MetricUsage | None = None) -> bool:
         """Tell whether the metric measures this engine's runs with this usage."""
@@ -290,6 +304,17 @@ class Metric(ABC):
     def _float(self) -> torch.dtype:
         """The type to sum in: of many float32 values a float32 sum loses the small ones."""
         return torch.float32 if self._device.type == "mps" else torch.float64
+
+
+def _is_connected(engine: Engine, event: UsageEvent, handler: Callable[..., Any]) -> bool:
+    """Tell whether the engine calls a handler at precisely this event, filter included."""
+    view = engine.signal(event)
+    return any(connection.filter == view.filter for connection in view.signal.serving(handler, None))
+
+
+def _disconnect(engine: Engine, event: UsageEvent, handler: Callable[..., Any]) -> None:
+    if engine.has_event_handler(handler, event):
+        engine.remove_event_handler(handler, event)
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -282,12 +284,12 @@ def test_custom_events_come_along(copied):
 
 @both_ways
 def test_what_belongs_to_the_data_is_not_copied(copied):
-    """Data, which may be a loader with workers or a generator, and the batch stay with the original."""
+    """Data, which may be a loader with workers or a generator, the batch and the output stay with the original."""
     engine = Engine(echo)
     engine.run((batch for batch in DATA), epoch_length=3)
     twin = copied(engine)
-    assert (None, None) == (twin.state.dataloader, twin.state.batch)
-    assert (3, 3, 1) == (engine.state.batch, twin.state.output, twin.state.epoch)
+    assert (None, None, None) == (twin.state.dataloader, twin.state.batch, twin.state.output)
+    assert (3, 3, 1) == (engine.state.batch, engine.state.output, twin.state.epoch)
     assert engine.state.dataloader is not None
 
 
@@ -389,3 +391,45 @@ def test_values_are_copied_as_equal_values(copied):
     ]
     assert values == copied(values)
     assert Mine.FIRST is copied(Mine.FIRST)
+
+
+@both_ways
+def test_a_copy_leaves_the_graph_of_an_output_behind(copied):
+    """An output that requires gradients, which torch does not copy, is no obstacle."""
+    torch = pytest.importorskip("torch")
+    weight = torch.ones(1, requires_grad=True)
+    engine = Engine(echo)
+    engine.run([weight * 2])
+    assert copied(engine).state.output is None
+
+
+def test_a_shallow_copy_has_counts_of_its_own():
+    """Running the copy does not move the original's counts."""
+    engine = Engine(echo)
+    engine.run(DATA)
+    twin = copy.copy(engine)
+    twin.run(DATA)
+    assert (1, 2) == (engine.state.started, twin.state.started)
+
+
+@both_ways
+def test_signals_and_handles_are_not_copied_by_themselves(copied):
+    """The error says what to leave out; a copy would act on the original."""
+    engine = Engine(echo)
+    with pytest.raises(TypeError, match="the signal started belongs to its engine"):
+        copied(engine.signal(Events.STARTED))
+    with pytest.raises(TypeError, match="leave it out of what is copied, with __getstate__"):
+        copied(engine.add_event_handler(Events.STARTED, interrupt_once))
+
+
+def test_counts_are_attributes_in_another_process_too(tmp_path):
+    """An engine that was pickled elsewhere brings the names of its counts."""
+    engine = Engine(echo)
+    engine.register_events("tick_of_another_process")
+    engine.fire_event("tick_of_another_process")
+    file = tmp_path / "engine.pickle"
+    engine._process_function = print  # importable anywhere
+    file.write_bytes(pickle.dumps(engine))
+    program = f"import pickle; print(pickle.load(open({str(file)!r}, 'rb')).state.tick_of_another_process)"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert "1\n" == done.stdout

@@ -65,7 +65,7 @@ def test_describe_shows_every_receiver_in_the_order_of_calling():
     assert {
         "iteration_completed": [
             ["7", "report", "Once(3)", "weak", line_of(report)],
-            ["0", "scaled", "strong", line_of(scaled)],
+            ["0", "scaled(2)", "strong", line_of(scaled)],
             ["-100", "Logger.log", "Every(50)", "strong", line_of(Logger.log)],
         ],
         "completed": [["0", "Logger", "strong", line_of(Logger.__call__)]],
@@ -149,8 +149,8 @@ def test_print_is_shorter():
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        ({"max_epochs": 3}, "Engine(echo), at epoch 3, iteration 6 of 3 epochs, completed"),
-        ({"max_iters": 5}, "Engine(echo), at epoch 3, iteration 5 of 5 iterations, completed"),
+        ({"max_epochs": 3}, "Engine(echo), epoch 3 of 3, iteration 6, completed"),
+        ({"max_iters": 5}, "Engine(echo), epoch 3, iteration 5 of 5, completed"),
     ],
     ids=str,
 )
@@ -166,7 +166,7 @@ def test_the_first_line_tells_of_a_run_that_goes_on():
     engine, seen = Engine(echo), []
     engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda engine: seen.append(str(engine)))
     engine.run([0, 1], max_epochs=2)
-    assert "Engine(echo), at epoch 1, iteration 2 of 2 epochs" == seen[0].splitlines()[0]
+    assert "Engine(echo), epoch 1 of 2, iteration 2" == seen[0].splitlines()[0]
 
 
 def test_the_repr_names_class_and_step():
@@ -180,3 +180,12 @@ def test_the_repr_names_class_and_step():
             return batch
 
     assert ("Engine(echo)", "Trainer(Step)") == (repr(Engine(echo)), repr(Trainer(Step())))
+
+
+def test_a_crowd_is_counted_in_the_summary():
+    """A signal's line stays readable; the description has them all."""
+    engine = Engine(echo)
+    for _ in range(100):
+        engine.add_event_handler(Events.STARTED, report)
+    assert "  started: report, report, report, report, report, and 95 more" == str(engine).splitlines()[1]
+    assert 102 == len(engine.describe().splitlines())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from enum import auto
 
 import pytest
@@ -20,6 +21,7 @@ from ignite_signals.engine import (
     Or,
     State,
 )
+from ignite_signals.exceptions import UnknownEventError
 
 THIRTEEN = [
     *("STARTED", "COMPLETED", "EPOCH_STARTED", "EPOCH_COMPLETED", "ITERATION_STARTED", "ITERATION_COMPLETED"),
@@ -183,7 +185,7 @@ def test_an_event_that_only_shares_the_signals_name_is_unknown():
     """An unregistered event does not reach the built-in signal of the same name."""
     engine = idle_engine()
     for use in (engine.signal, engine.fire_event, lambda event: engine.add_event_handler(event, print)):
-        with pytest.raises(ValueError, match=r"unknown event Thief\.ENDED: .*completed"):
+        with pytest.raises(ValueError, match=r"unknown event Thief\.ENDED: add it .*completed"):
             use(Thief.ENDED)
     assert not engine.has_registered_events(Thief.ENDED)
     assert not engine.has_event_handler(print, Thief.ENDED)
@@ -640,3 +642,74 @@ def test_a_filter_goes_with_an_event_that_sends_something():
     engine.add_event_handler(Events.TERMINATE_SINGLE_EPOCH(Once(2, 3)), lambda engine, counter: taken.append(counter))
     engine.run(range(1, 6), max_epochs=4)
     assert [2, 3] == taken
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (("made", None, "abc"), "the payload of event 'made' must be a tuple of names, got 'abc'"),
+        (("made", 5), "the counter of event 'made' must be the name of an attribute of the state, got 5"),
+    ],
+)
+def test_a_declaration_that_makes_no_sense_is_refused(value, message):
+    """The class statement fails, with the event's name."""
+    with pytest.raises(TypeError, match=re.escape(message)):
+        EventEnum("Wrong", {"MADE": value})
+
+
+def test_event_to_attr_names_only_events_that_are_registered_with_it():
+    """A misspelled key would leave the event to count by itself, in silence."""
+    engine = Engine(lambda engine, batch: None)
+    with pytest.raises(ValueError, match=r"event_to_attr must map events among event_names, got \['tikc'\] besides"):
+        engine.register_events("tick", event_to_attr={"tikc": "ticks"})
+    assert not engine.has_registered_events("tick")
+
+
+def test_a_filtered_event_cannot_be_fired():
+    """A filter is for those who listen."""
+    engine = Engine(lambda engine, batch: None)
+    message = "fire_event takes an event without a filter, got Events.STARTED(Every(2))"
+    with pytest.raises(TypeError, match=re.escape(message)):
+        engine.fire_event(Events.STARTED(every=2))
+
+
+def test_a_declared_payload_keeps_its_order():
+    """Handlers get the values in the declared order, however they were sent."""
+    declared = EventEnum("Declared", {"SENT": ("sent", None, ("a", "b"))})
+    engine, got = Engine(lambda engine, batch: None), []
+    engine.register_events(*declared)
+    engine.add_event_handler(declared.SENT, lambda engine, first, second: got.append((first, second)))
+    engine.fire_event(declared.SENT, b=2, a=1)
+    assert [(1, 2)] == got
+
+
+def test_an_event_with_a_name_of_python_s_own_leaves_the_state_usable():
+    """Only a name that an attribute can have becomes one."""
+    engine = Engine(lambda engine, batch: None)
+    engine.register_events("two words", "__len__x y")
+    engine.fire_event("two words")
+    assert 1 == engine.state.counters["two words"]
+    assert bool(engine.state)
+
+
+def test_an_unknown_event_survives_pickling():
+    """The error of a worker process reaches its parent."""
+    error = UnknownEventError("nope", ["started"])
+    assert str(error) == str(pickle.loads(pickle.dumps(error)))
+
+
+def test_a_misspelled_member_is_told_its_neighbour():
+    """`Events.X` that there is not names what was meant, or what there is."""
+    with pytest.raises(AttributeError, match=r"Events has no event EPOCH_COMPLETE, did you mean EPOCH_COMPLETED\?"):
+        Events.EPOCH_COMPLETE  # the look-up is what is tested
+    with pytest.raises(AttributeError, match="Events has no event QUX: it has STARTED, "):
+        Events.QUX  # likewise
+
+
+def test_on_refuses_what_is_no_event_before_it_sees_the_function():
+    """A decorator without its event, or with a misspelled one, fails where it stands."""
+    engine = Engine(lambda engine, batch: None)
+    with pytest.raises(TypeError, match="an event must be a member of Events"):
+        engine.on(lambda engine: None)
+    with pytest.raises(UnknownEventError, match="did you mean 'completed'"):
+        engine.on("complete")

@@ -390,7 +390,7 @@ def test_a_handler_with_arguments_is_named_as_itself():
     engine = Engine(echo)
     engine.add_event_handler(Events.EPOCH_COMPLETED, scaled, 3, offset=1)
     [(handler, *occurrence)] = named_in(notes_of(engine))
-    assert handler.startswith(f"{scaled.__qualname__} (")
+    assert handler.startswith(f"{scaled.__name__} (")
     assert ["epoch_completed", 1] == occurrence
 
 
@@ -415,7 +415,7 @@ def test_nested_engines_each_announce_the_exception():
     assert [("evaluator", "exception_raised", 1, 2), ("trainer", "exception_raised", 1, 2)] == last
     assert "failed" == trainer.state.stop_reason == evaluator.state.stop_reason
     [(handler, *occurrence)] = named_in(error.__notes__)
-    assert handler.startswith(f"{evaluate.__qualname__} (")
+    assert handler.startswith(f"{evaluate.__name__} (")
     assert ["epoch_completed", 1] == occurrence
     assert 2 == len([note for note in error.__notes__ if note.startswith("at epoch 1, iteration 2")])
 
@@ -499,3 +499,68 @@ def test_a_generator_exit_of_the_step_ends_the_run():
     assert "exception_raised" == run_failing(engine, error)[-1][0]
     engine.reset()
     assert ("completed", 1) == (engine.run([0]).stop_reason, engine.state.iteration)
+
+
+def test_what_several_handlers_raise_is_not_lost():
+    """The first leaves the run, with the run's error as its context and the others in its notes."""
+    engine = engine_failing_in_the_step(ValueError("of the run"))
+
+    @engine.on(Events.EXCEPTION_RAISED)
+    def first(engine, error):
+        raise KeyError("first")
+
+    @engine.on(Events.EXCEPTION_RAISED)
+    def second(engine, error):
+        raise LookupError("second")
+
+    with pytest.raises(KeyError) as raised:
+        engine.run(DATA)
+    assert "of the run" == str(raised.value.__context__)
+    assert any("LookupError('second') too" in note for note in raised.value.__notes__)
+
+
+def test_an_exit_that_a_handler_asks_for_wins():
+    """SystemExit is not hidden behind an error that another handler raised before."""
+    engine = engine_failing_in_the_step(ValueError("of the run"))
+
+    @engine.on(Events.EXCEPTION_RAISED)
+    def first(engine, error):
+        raise KeyError("first")
+
+    @engine.on(Events.EXCEPTION_RAISED)
+    def second(engine, error):
+        raise SystemExit(3)
+
+    with pytest.raises(SystemExit) as raised:
+        engine.run(DATA)
+    assert 3 == raised.value.code
+
+
+def test_a_context_that_an_exception_has_is_kept():
+    """What a handler caught before it raised stays the context."""
+    engine = engine_failing_in_the_step(ValueError("of the run"))
+
+    @engine.on(Events.EXCEPTION_RAISED)
+    def handler(engine, error):
+        try:
+            raise KeyError("caught")
+        except KeyError:
+            raise LookupError("raised")  # noqa: B904  # without a cause, on purpose
+
+    with pytest.raises(LookupError) as raised:
+        engine.run(DATA)
+    assert isinstance(raised.value.__context__, KeyError)
+
+
+def test_an_error_of_a_predicate_names_the_filter():
+    """The receiver is not blamed for what its filter raised."""
+    engine = Engine(echo)
+
+    def broken(engine, count):
+        raise ValueError("no")
+
+    engine.add_event_handler(Events.STARTED(event_filter=broken), lambda engine: None)
+    with pytest.raises(ValueError, match="no") as raised:
+        engine.run(DATA)
+    assert "in the filter Predicate(" in raised.value.__notes__[0]
+    assert "broken" in raised.value.__notes__[0]

@@ -215,9 +215,9 @@ def test_an_owner_in_a_cycle_goes_with_the_collector(engine, signal, log):
 @pytest.mark.parametrize(
     ("make", "name"),
     [
-        (make_function, "make_function.<locals>.function (test_ownership.py:"),
-        (make_lambda, "make_lambda.<locals>.<lambda> (test_ownership.py:"),
-        (make_partial, "partial(make_partial.<locals>.<lambda>) (test_ownership.py:"),
+        (make_function, "function (test_ownership.py:"),
+        (make_lambda, "<lambda> (test_ownership.py:"),
+        (make_partial, "partial(<lambda>) (test_ownership.py:"),
         (lambda log: log.append, "list.append"),
     ],
 )

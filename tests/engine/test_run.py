@@ -212,7 +212,7 @@ def test_data_that_is_only_indexed_runs():
         (4, {"max_iters": 9, "epoch_length": 3}, (2, 4), "after 4 iterations of 9"),
         (4, {"max_iters": 9}, (2, 4), "after 4 iterations of 9"),
         (4, {"max_epochs": 3}, (2, 4), "after 4 iterations of 12"),
-        (0, {"max_epochs": 3}, (1, 0), "after 0 iterations, in epoch 1 of 3"),
+        (0, {"max_epochs": 3}, (1, 0), "after 0 iterations of max_epochs=3 epochs"),
     ],
     ids=str,
 )
@@ -662,3 +662,12 @@ def test_a_subclass_may_replace_the_state_override_run_and_add_events():
     state = trainer.run([1, 2])
     assert isinstance(state, MyState)
     assert (2, 4, 4, 3) == (state.epoch, state.iteration, state.validated, state.best)
+
+
+def test_without_data_the_old_output_is_gone_at_iteration_started():
+    """The output that receivers see before the step is None, with data or without."""
+    engine, seen = Engine(lambda engine, batch: engine.state.iteration), []
+    engine.add_event_handler(Events.ITERATION_STARTED, lambda engine: seen.append(engine.state.output))
+    engine.run(epoch_length=2)
+    engine.run([0, 1])
+    assert [None] * 4 == seen

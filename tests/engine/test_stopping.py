@@ -499,16 +499,27 @@ def test_terminate_epoch_wins_over_interrupt(order, moment):
 
 
 @at_each([1, 3, 5])
-@pytest.mark.parametrize("verb", ["terminate", "terminate_epoch"])
-def test_a_receiver_of_interrupt_may_ask_for_more_than_a_pause(verb, moment):
-    """What is stronger than the pause is heeded at once."""
+def test_a_receiver_of_interrupt_may_ask_for_the_end_instead_of_a_pause(moment):
+    """Terminate wins over the interrupt that is being heeded."""
     engine = Engine(echo)
-    engine.add_event_handler(Events.INTERRUPT, VERBS[verb])
+    engine.add_event_handler(Events.INTERRUPT, Engine.terminate)
     with EventRecorder(engine) as recorder:
         Moments(engine, Engine.interrupt, moment)
         engine.run([0, 1], **LIMITS)
-    expected = run_with(VERBS[verb], moment)[1]
+    expected = run_with(Engine.terminate, moment)[1]
     assert [*expected[: moment + 1], *at(moment, "interrupt"), *expected[moment + 1 :]] == recorder.sequence
+
+
+def test_an_epoch_s_end_asked_for_by_a_receiver_of_interrupt_waits_for_the_pause():
+    """INTERRUPT has announced a pause, so the run pauses; the epoch ends when it goes on."""
+    engine = Engine(lambda engine, batch: engine.interrupt() if batch == 0 else None)
+    engine.add_event_handler(Events.INTERRUPT, Engine.terminate_epoch)
+    with EventRecorder(engine) as recorder:
+        assert "interrupted" == engine.run([0, 1, 2], epoch_length=3).stop_reason
+        recorder.clear()
+        assert "completed" == engine.run().stop_reason
+    names = ["get_batch_started", "terminate_single_epoch", "epoch_completed", "completed"]
+    assert names == [name for name in recorder.names if name != "get_batch_completed"]
 
 
 def test_a_receiver_of_interrupt_may_take_the_request_for_heeded():

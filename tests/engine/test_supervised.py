@@ -461,7 +461,7 @@ BAD_OPTIONS = [
     ({"gradient_accumulation_steps": True}, ValueError, "gradient_accumulation_steps must be .* got True"),
     ({"scaler": True}, ValueError, 'scaler must be False without autocast, got True: give amp_mode="amp"'),
     ({"scaler": torch.amp.GradScaler("cpu")}, ValueError, "scaler must be False without autocast"),
-    ({"scaler": "yes", "amp_mode": "amp"}, TypeError, "scaler must have the methods scale and step and update"),
+    ({"scaler": "yes", "amp_mode": "amp"}, TypeError, "scaler must have the methods scale, step, update"),
     ({"amp_mode": "apex"}, ValueError, 'amp_mode must be None or "amp", got \'apex\': use "amp"'),
     ({"amp_dtype": torch.bfloat16}, ValueError, 'amp_dtype must be None .* got torch.bfloat16: give amp_mode="amp"'),
     ({"amp_mode": "amp", "amp_dtype": torch.int8}, ValueError, "amp_dtype must be .* got torch.int8"),
@@ -476,7 +476,7 @@ BAD_OPTIONS = [
     ({"output_transform": None}, TypeError, "output_transform must be callable, got None"),
     ({"loss_fn": "mse"}, TypeError, "loss_fn must be callable, got 'mse'"),
     ({"metrics": [Average()]}, TypeError, "metrics must map names to metrics"),
-    ({"metrics": {"mean": 3}}, TypeError, r"metrics\['mean'\] must be a metric, with a method attach, got 3"),
+    ({"metrics": {"mean": 3}}, TypeError, r"metrics\['mean'\] must be a metric, an object with a method attach, got 3"),
 ]
 
 
@@ -505,11 +505,9 @@ def test_a_trainer_refuses_what_is_no_model_and_no_optimizer():
     """The error names the methods that are missing and a class that has them."""
     model = make_model()
     sgd = torch.optim.SGD(model.parameters(), lr=0.1)
-    with pytest.raises(
-        TypeError, match=r"model must have the methods train and eval and parameters, as torch.nn.Module"
-    ):
+    with pytest.raises(TypeError, match=r"model must have the methods train, eval, parameters, as torch.nn.Module"):
         create_supervised_trainer(lambda x: x, sgd, mse)
-    with pytest.raises(TypeError, match=r"optimizer must have the methods step and zero_grad, as torch.optim.SGD has"):
+    with pytest.raises(TypeError, match=r"optimizer must have the methods step, zero_grad, as torch.optim.SGD has"):
         create_supervised_trainer(model, 0.1, mse)
 
 

@@ -16,11 +16,14 @@ from ignite_signals.engine import Engine, Events
 from ignite_signals.metrics import (
     Accuracy,
     Average,
+    BatchFiltered,
     BatchWise,
+    EpochWise,
     Loss,
     Metric,
     RunningAverage,
     RunningBatchWise,
+    SingleEpochRunningBatchWise,
 )
 from ignite_signals.metrics.device_value import device_value
 
@@ -375,3 +378,31 @@ class TestCopies:
 
         assert ({"m": 1.0}, {"m": 5.0}) == (first.metrics, second.metrics)
         assert 1.0 == metric.compute().item()
+
+
+def test_data_that_ends_at_an_epoch_s_boundary_ends_the_run_in_order():
+    """An epoch for which there was no batch has no value, and the run is exhausted, not failed."""
+    engine = Engine(lambda engine, batch: batch)
+    Average().attach(engine, "average")
+    with pytest.warns(UserWarning, match="no more batches after 3 iterations of 15"):
+        state = engine.run((float(number) for number in range(3)), max_epochs=5, epoch_length=3)
+    assert ("exhausted", {"average": 1.0}) == (state.stop_reason, state.metrics)
+
+
+@pytest.mark.parametrize("usages", [(EpochWise(), RunningBatchWise()), (BatchFiltered(every=2), EpochWise())], ids=repr)
+def test_one_metric_accumulates_in_one_way_on_an_engine(usages):
+    """A second usage with another rhythm would spoil what the first one accumulates."""
+    engine, metric = Engine(lambda engine, batch: batch), Average()
+    metric.attach(engine, "first", usages[0])
+    with pytest.raises(ValueError, match="attach another object"):
+        metric.attach(engine, "second", usages[1])
+    assert metric.is_attached(engine, usages[0])
+
+
+def test_usages_of_one_rhythm_share_the_accumulation():
+    """Detaching one of them leaves the other as it was."""
+    engine, metric = Engine(lambda engine, batch: batch), Average()
+    metric.attach(engine, "epoch")
+    metric.attach(engine, "so far", SingleEpochRunningBatchWise())
+    metric.detach(engine, SingleEpochRunningBatchWise())
+    assert {"epoch": 2.0} == engine.run([1.0, 3.0]).metrics
