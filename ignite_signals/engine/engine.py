@@ -336,14 +336,17 @@ class Engine(Observable, Stoppable):
         try:
             if self._batches is None:
                 self._batches = self._new_batches()
+            batches = self._batches
             state.batch = None
             while True:
-                if self._batches is not None:
-                    if now >= getting.due:
+                if now >= getting.due:
+                    if self._batches is not None:
                         getting.emit(self, now)
                         if self._requests and self._heed():
                             yield taken
-                    state.batch = next(self._batches, end)
+                    batches = self._batches  # `set_data` makes the signal due
+                if batches is not None:
+                    state.batch = next(batches, end)
                     if state.batch is end:
                         state.batch = None
                         if self._ends_first_pass(taken):
@@ -353,6 +356,7 @@ class Engine(Observable, Stoppable):
                         state.batch = self._first_batch_of_new_pass()
                         if self._exhausted:
                             break
+                        batches = self._batches
                     state.output = None
                     if state.iteration != now:
                         now = self._recount()
@@ -497,6 +501,7 @@ class Engine(Observable, Stoppable):
         self._batches = iter(data)
         self.state.dataloader = data
         self._exhausted = False
+        self._look_again()  # the loop takes note of other data where it is about to fetch a batch
 
     def reset(self) -> None:
         """Forget the progress, so that the next run starts anew; handlers and counts stay.
