@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from typing import TYPE_CHECKING
 
-from ignite_signals.engine.receivers import label
+from ignite_signals.engine.callables import label
 
 if TYPE_CHECKING:
     from ignite_signals.engine.engine import Engine

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 from ignite_signals.engine import state_dict as saved
+from ignite_signals.engine.callables import Parameters, check_callable, described
 from ignite_signals.engine.describe import describe, summary
 from ignite_signals.engine.events import Event, Events
 from ignite_signals.engine.limits import (
@@ -29,7 +30,7 @@ from ignite_signals.engine.limits import (
     stack_level,
 )
 from ignite_signals.engine.observable import Observable
-from ignite_signals.engine.receivers import Connection, accepts, check_callable, label
+from ignite_signals.engine.receivers import Connection
 from ignite_signals.engine.requests import Stoppable
 from ignite_signals.engine.signals import EventSignal, SignalNamespace
 from ignite_signals.engine.state import State, StopReason
@@ -81,8 +82,8 @@ class Engine(Observable, Stoppable):
         if process_function is None:
             raise ValueError("process_function must be a function of (engine, batch), got None")
         check_callable("process_function", process_function)
-        if not accepts(process_function, self, None):
-            raise ValueError(f"process_function must take (engine, batch), got {label(process_function)}")
+        if not Parameters(process_function).take((self, None), {}):
+            raise ValueError(f"process_function must take (engine, batch), got {described(process_function)}")
         self._process_function = process_function
         self.state = State()
         self.signals = SignalNamespace()
@@ -394,6 +395,7 @@ class Engine(Observable, Stoppable):
             return error
         finally:
             self._position = taken
+            batches = None  # the traceback of an exception keeps this frame
         return None
 
     def _recount(self) -> int:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ignite_signals.engine.callables import Parameters, described, identity, is_async, label
 from ignite_signals.engine.integers import integer
-from ignite_signals.engine.receivers import accepts, identity, is_async, label
 
 if TYPE_CHECKING:
     from ignite_signals.engine.observable import Observable
@@ -248,9 +248,9 @@ class Predicate(Filter):
             )
         if is_async(function):
             raise TypeError(f"event_filter must be a plain function, got the async {label(function)}")
-        if not accepts(function, None, 1):
+        if not Parameters(function).take((None, 1), {}):
             raise ValueError(
-                f"event_filter must take (engine, count), got {label(function)}: give it these two parameters"
+                f"event_filter must take (engine, count), got {described(function)}: give it these two parameters"
             )
 
     def passes(self, count: int, engine: Observable | None = None, elapsed: float = 0.0) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeVar, overload
 
+from ignite_signals.engine.callables import check_callable, label
 from ignite_signals.engine.events import Event, EventEnum, Events, EventsList, FilteredEvent, signal_name, split
-from ignite_signals.engine.receivers import Connection, HandlerCall, check_callable, label, priority_of
+from ignite_signals.engine.receivers import Connection, HandlerCall, priority_of
 from ignite_signals.engine.signals import EventSignal, FilteredSignal, RemovableEventHandle, SignalNamespace
 from ignite_signals.engine.state import State, add_counter
 from ignite_signals.exceptions import UnknownEventError

@@ -6,133 +6,23 @@ them again: how it wants to be called (`HandlerCall`), and who keeps it alive (`
 
 from __future__ import annotations
 
-import inspect
-import re
 import reprlib
 import time
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 import attrs
+
+from ignite_signals.engine.callables import Parameters, described, label
 
 if TYPE_CHECKING:
     from ignite_signals.engine.filters import Filter
     from ignite_signals.engine.observable import Observable
 
-__all__ = [
-    "Connection",
-    "HandlerCall",
-    "accepts",
-    "check_callable",
-    "identity",
-    "is_async",
-    "label",
-    "may_accept",
-    "priority_of",
-]
-
-
-def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
-    """Return the signature, or None for a builtin that does not tell."""
-    try:
-        return inspect.signature(function)
-    except ValueError:
-        return None
-
-
-def binds(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Tell whether a call with these arguments would bind; a callable that does not tell takes all."""
-    try:
-        if signature is not None:
-            signature.bind(*args, **kwargs)
-    except TypeError:
-        return False
-    return True
-
-
-def accepts(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> bool:
-    """Tell whether `function(*args, **kwargs)` would bind."""
-    return binds(signature_of(function), args, kwargs)
-
-
-def may_accept(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> bool:
-    """Tell whether a call with these arguments, and others that are not known yet, could bind."""
-    try:
-        signature = signature_of(function)
-        if signature is not None:
-            signature.bind_partial(*args, **kwargs)
-    except TypeError:
-        return False
-    return True
-
-
-def identity(receiver: Any) -> Any:
-    """Return what stays the same at each look at a callable.
-
-    A method is a new object at each look, of the same function and owner.
-    """
-    if isinstance(receiver, MethodType):
-        return id(receiver.__func__), id(receiver.__self__)
-    if isinstance(receiver, BuiltinFunctionType):
-        return id(receiver.__self__), receiver.__name__
-    return id(receiver)
-
-
-def is_async(function: object) -> bool:
-    """Tell whether a call would give a coroutine or an async generator instead of a result."""
-    while isinstance(function, partial):
-        function = function.func
-    return any(
-        inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate)
-        for candidate in (function, getattr(function, "__call__", None))  # noqa: B004  # the method itself is wanted
-    )
-
-
-def check_callable(role: str, function: object) -> None:
-    """Refuse what cannot be called, or only awaited, and name the role it was given for."""
-    if not callable(function):
-        raise TypeError(f"{role} must be callable, got {function!r}")
-    if isinstance(function, type) and any("__call__" in vars(base) for base in function.__mro__):
-        name = function.__qualname__
-        raise TypeError(f"{role} must be callable, got the class {name}: give an object of it, such as {name}()")
-    if is_async(function):
-        raise TypeError(
-            f"{role} must be a plain function, got the async {label(function)}: a run is synchronous; "
-            "run the coroutine in your own event loop and pass a function that hands it over"
-        )
-
-
-def label(function: Any) -> str:
-    """Name a callable as its user would: `Class.method(a, b) (file.py:12)`.
-
-    >>> label(partial(label, print)).partition(":")[0]
-    'partial(label) (receivers.py'
-    """
-    while isinstance(function, HandlerCall):
-        function = function.handler
-    if isinstance(function, partial):
-        name, _, place = label(function.func).partition(" ")
-        return f"partial({name}) {place}".rstrip()
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    name = str(name).rpartition("<locals>.")[2]  # where it was defined is told by file and line
-    if isinstance(function, MethodType):  # the class of the object, which may have inherited the method
-        name = f"{type(function.__self__).__qualname__}.{getattr(function, '__name__', '(method)')}"
-    holders = (inspect.unwrap(function), type(function).__call__)
-    codes = [code for holder in holders if type(code := getattr(holder, "__code__", None)) is CodeType]
-    if not codes:
-        return str(name)
-    code = codes[0]
-    return f"{name} ({code.co_filename.rpartition('/')[2]}:{code.co_firstlineno})"
-
-
-def described(function: Any, signature: inspect.Signature | None) -> str:
-    """Name a callable with its parameters: `check(a, b) (file.py:12)`."""
-    name, space, place = label(function).partition(" ")
-    parameters = "(...)" if signature is None else re.sub(r"\s*->.*|: [^,)]+", "", str(signature))
-    return f"{name}{parameters}{space}{place}"
+__all__ = ["Connection", "HandlerCall", "priority_of"]
 
 
 def priority_of(handler: Any) -> int:
@@ -173,16 +63,16 @@ class HandlerCall:
         Raises:
             ValueError: it takes none of the forms on offer.
         """
-        signature, payload = signature_of(self.handler), dict.fromkeys(names)
+        parameters, payload = Parameters(self.handler), dict.fromkeys(names)
         for begin in _beginnings_for(len(names)):
             leading, named = begin(engine, payload)
             if named.keys() & self.kwargs.keys():
                 continue  # the user's own value would be given twice
-            if binds(signature, (*leading, *self.args), named | self.kwargs):
+            if parameters.take((*leading, *self.args), named | self.kwargs):
                 self._beginnings[names] = begin
                 return begin
         raise ValueError(
-            f"handler {described(self.handler, signature)} cannot take what {self.event} sends, "
+            f"handler {described(self.handler)} cannot take what {self.event} sends, "
             f"({', '.join(('engine', *names))}) or less{self._and_arguments()}: "
             "change its parameters, or give it what it needs as arguments of add_event_handler"
         )
@@ -199,12 +89,12 @@ class HandlerCall:
         if names is not None:
             self.beginning(engine, names)
             return
-        if not may_accept(self.handler, *self.args, **self.kwargs):
+        if not Parameters(self.handler).may_take(self.args, self.kwargs):
             self.beginning(engine, ())
 
     def takes_engine_alone(self, names: tuple[str, ...] | None) -> bool:
         """Tell whether the handler is called as `handler(engine)`, so that it needs no wrapper."""
-        return names == () and not self.args and not self.kwargs and self._beginnings[()] == _Beginning(True, 0)
+        return names == () and not self.args and not self.kwargs and self._beginnings[()] is _ENGINE_ALONE
 
 
 @attrs.frozen
@@ -220,8 +110,11 @@ class _Beginning:
         return ((engine, *values) if self.engine else values), (payload if self.by_name else {})
 
 
+_ENGINE_ALONE = _Beginning(True, 0)
+
+
 def _beginnings_for(size: int) -> Iterator[_Beginning]:
-    yield _Beginning(True, size)
+    yield _Beginning(True, size) if size else _ENGINE_ALONE
     if size:
         yield _Beginning(True, 0, by_name=True)
     if size == 1:
@@ -311,7 +204,11 @@ class Connection:
     @property
     def handler(self) -> Callable[..., Any] | None:
         """The callable that the user gave, without what was put around it."""
-        return self.resolve() if self.call is None else self.call.handler
+        return self.unwrapped(self.resolve())
+
+    def unwrapped(self, receiver: Callable[..., Any] | None) -> Callable[..., Any] | None:
+        """Return the callable that the user gave where `receiver` is what is called."""
+        return receiver if self.call is None else self.call.handler
 
     def passes(self, engine: Observable, count: int) -> bool:
         """Ask the filter about this occurrence, and restart the clock where it lets it through."""

@@ -6,7 +6,8 @@ import threading
 from abc import abstractmethod
 from typing import Any, Literal
 
-from ignite_signals.engine.receivers import Connection, label
+from ignite_signals.engine.callables import label
+from ignite_signals.engine.receivers import Connection
 
 __all__ = ["Stoppable"]
 

@@ -18,20 +18,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import attrs
 import blinker
 
+from ignite_signals.engine.callables import Parameters, check_callable, described, identity, label
 from ignite_signals.engine.events import Event, signal_name
 from ignite_signals.engine.filters import Filter
 from ignite_signals.engine.integers import integer
-from ignite_signals.engine.receivers import (
-    Connection,
-    HandlerCall,
-    accepts,
-    check_callable,
-    described,
-    identity,
-    label,
-    may_accept,
-    signature_of,
-)
+from ignite_signals.engine.receivers import Connection, HandlerCall
 from ignite_signals.engine.state import State, advance
 from ignite_signals.engine.timetable import Timetable
 from ignite_signals.exceptions import UnknownEventError
@@ -230,7 +221,7 @@ class EventSignal(_Connectable, blinker.NamedSignal):
                         heard.append((connection, receiver, value))
                 break
             except BaseException as error:
-                error.add_note(f"receiver {label(receiver)} of {self.name}, at count {count}")
+                error.add_note(f"receiver {label(connection.unwrapped(receiver))} of {self.name}, at count {count}")
                 if failures is None:
                     raise
                 failures.append(error)
@@ -302,13 +293,13 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         if sender is not blinker.ANY:
             self._own(sender)
         if self.payload is None:
-            fits, sent = may_accept(receiver, self), ["engine", "..."]
+            fits, sent = Parameters(receiver).may_take((self,), {}), ["engine", "..."]
         else:
-            fits = accepts(receiver, self, **dict.fromkeys(self.payload))
+            fits = Parameters(receiver).take((self,), dict.fromkeys(self.payload))
             sent = ["engine", *(f"{name}=..." for name in self.payload)]
         if not fits:
             raise ValueError(
-                f"receiver {described(receiver, signature_of(receiver))} cannot take what {self.name} sends, "
+                f"receiver {described(receiver)} cannot take what {self.name} sends, "
                 f"({', '.join(sent)}): give it these parameters, or add it with add_event_handler, "
                 "which takes any signature"
             )

@@ -16,9 +16,9 @@ import attrs
 import torch
 from torch import Tensor, nn
 
+from ignite_signals.engine.callables import check_callable
 from ignite_signals.engine.engine import Engine
 from ignite_signals.engine.integers import integer
-from ignite_signals.engine.receivers import check_callable
 from ignite_signals.utils import convert_tensor
 
 __all__ = [
