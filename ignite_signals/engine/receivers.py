@@ -132,17 +132,18 @@ class Connection:
 
     __slots__ = (
         "__weakref__",
+        "_asks",
         "_function",
         "_owner",
         "_timed",
         "alive",
-        "asks",
         "call",
         "called",
         "filter",
         "key",
         "label",
         "order",
+        "ready",
         "receiver",
         "since",
     )
@@ -150,12 +151,14 @@ class Connection:
     def __init__(self, filter: Filter | None, priority: int, serial: int) -> None:
         self.filter = filter
         # Whether the filter has to be asked at an occurrence that the signal has planned for.
-        self.asks = filter is not None and not filter.is_exact()
+        self._asks = filter is not None and not filter.is_exact()
         self._timed = filter is not None and filter.is_timed()
         self.order = (-priority, serial)
         # Under what the signal keeps the connection; the serial number, unless the receiver tells.
         self.key: Any = serial
         self.receiver: Callable[..., Any] | None = None
+        # What to call with no more ado: a receiver that is held, alive, and behind no filter to ask.
+        self.ready: Callable[..., Any] | None = None
         # Set for handlers: how the callable that the user gave is called.
         self.call: HandlerCall | None = None
         self._function: weakref.ref[Any] | None = None
@@ -168,6 +171,7 @@ class Connection:
     def hold(self, receiver: Callable[..., Any]) -> None:
         """Keep the receiver alive."""
         self.receiver = receiver
+        self.ready = None if self._asks else receiver
         self._function = self._owner = None
 
     def watch(self, receiver: Callable[..., Any], gone: Callable[[object], None]) -> None:
@@ -178,7 +182,8 @@ class Connection:
             function, owner = (None if part is None else weakref.ref(part, gone) for part in parts)
         except TypeError as error:
             raise TypeError(f"{label(receiver)} cannot be referred to weakly: connect it with weak=False") from error
-        self.receiver, self._function, self._owner = None, function, owner
+        self.receiver = self.ready = None
+        self._function, self._owner = function, owner
         # Only a function is connected weakly by mistake, and once it is gone it cannot be named.
         by_mistake = isinstance(receiver, FunctionType | BuiltinFunctionType | partial)
         self.label = label(receiver) if by_mistake else None
@@ -210,7 +215,20 @@ class Connection:
         """Return the callable that the user gave where `receiver` is what is called."""
         return receiver if self.call is None else self.call.handler
 
-    def passes(self, engine: Observable, count: int) -> bool:
+    def close(self) -> None:
+        """End the connection; a send that has begun calls it no more."""
+        self.alive = False
+        self.ready = None
+
+    def receiver_at(self, engine: Observable, count: int) -> Callable[..., Any] | None:
+        """Return what to call at an occurrence, or None where nothing is to be called."""
+        receiver = self.resolve()
+        if receiver is None or not self.alive or (self._asks and not self._passes(engine, count)):
+            return None
+        self.called = True
+        return receiver
+
+    def _passes(self, engine: Observable, count: int) -> bool:
         """Ask the filter about this occurrence, and restart the clock where it lets it through."""
         condition = self.filter
         assert condition is not None

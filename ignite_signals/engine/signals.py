@@ -207,21 +207,18 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         while True:
             try:
                 for connection in connections:
-                    receiver = connection.receiver
+                    receiver = connection.ready
                     if receiver is None:
-                        receiver = connection.resolve()
-                    if receiver is None or not connection.alive:
-                        continue
-                    if connection.asks and not connection.passes(engine, count):
-                        continue
+                        receiver = connection.receiver_at(engine, count)
+                        if receiver is None:
+                            continue
                     engine._calling = connection
-                    connection.called = True
                     value = receiver(engine, **payload) if payload else receiver(engine)
                     if heard is not None:
                         heard.append((connection, receiver, value))
                 break
             except BaseException as error:
-                error.add_note(f"receiver {label(connection.unwrapped(receiver))} of {self.name}, at count {count}")
+                error.add_note(f"receiver {label(connection.handler)} of {self.name}, at count {count}")
                 if failures is None:
                     raise
                 failures.append(error)
@@ -369,7 +366,7 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         if self.receivers.get(connection.key) is not connection:
             return False
         del self.receivers[connection.key]
-        connection.alive = False
+        connection.close()
         self._changed()
         return True
 
