@@ -220,6 +220,15 @@ def test_the_figure_s_run_holds_an_evaluation_in_every_epoch(timeline):
     ]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_says_what_is_strange_in_its_outputs(page):
+    """Readers learn what `train.py` is, and that `...` is not what was printed."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    outputs = "".join(block.text for block in BLOCKS if block.page == page and block.language == "text")
+    assert ("train.py" in outputs) == ("were saved as" in prose and "`train.py`" in prose)
+    assert "..." not in outputs.replace("(...)", "") or "shortened" in prose
+
+
 def test_a_wrong_output_is_noticed(tmp_path):
     """A page that shows another output than its program prints would fail."""
     page = tmp_path / "page.md"

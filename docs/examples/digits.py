@@ -106,7 +106,7 @@ def train(epochs: int, device: torch.device) -> None:
         print(f"  epoch {trainer.state.epoch} took {trainer.state.times['EPOCH_COMPLETED']:.2f} s")
 
     def stop(*_: object) -> None:
-        print("  interrupted: the run ends here, in order")
+        print("  interrupted: stopping after this event")
         trainer.terminate()
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C does not wait
 
@@ -132,15 +132,18 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.epochs < 1:
         parser.error(f"--epochs must be a positive integer, got {arguments.epochs}")
+    if not 0 <= arguments.seed < 2**32:
+        parser.error(f"--seed must be at least 0 and below 2**32, got {arguments.seed}")
     try:
-        manual_seed(arguments.seed)
-        torch.empty(0, device=arguments.device)
-    except ValueError as error:
-        parser.error(str(error))
-    except (RuntimeError, AssertionError):  # the second comes from a torch without CUDA
+        torch.zeros(1, device=arguments.device).item()
+    except (RuntimeError, AssertionError, ImportError):  # which one depends on what this torch was built with
         parser.error(f"--device must be one of this machine, such as cpu, got {arguments.device}")
+    manual_seed(arguments.seed)
     torch.set_num_threads(1)  # the network is so small that more threads mostly wait for one another
-    train(arguments.epochs, torch.device(arguments.device))
+    try:
+        train(arguments.epochs, torch.device(arguments.device))
+    except KeyboardInterrupt:
+        parser.exit(130, "interrupted\n")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ network reads long sequences of it in short chunks: its hidden state goes on fro
 the gradient does not. The program shows
 
 - `create_supervised_tbptt_trainer` and its events, one for each chunk, filtered with no set-up;
-- a metric in bits per character, beside the entropy of the text, which a model without memory
-  cannot get below;
+- a metric in bits per character on a part of the text that is held out, beside the unigram entropy
+  of the same part: what a model that knows only how often each character occurs cannot get below;
 - a handler that deals with Ctrl-C, so that the run ends in order.
 """
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import math
 import textwrap
-from collections import Counter
 from pydoc_data.topics import topics
 
 import torch
@@ -43,10 +42,10 @@ class CharacterModel(nn.Module):
         return self.head(y), hidden
 
 
-def entropy(text: str) -> float:
-    """Return the unigram entropy: the bits per character of one who knows only how often each occurs."""
-    shares = [count / len(text) for count in Counter(text).values()]
-    return -sum(share * math.log2(share) for share in shares)
+def unigram_entropy(codes: Tensor) -> float:
+    """Return the bits per character of a text for one who knows how often each occurs in it, and no more."""
+    shares = codes.bincount() / codes.numel()
+    return -float(shares.xlogy(shares).sum()) / math.log(2)
 
 
 def bits_per_character(logits: Tensor, y: Tensor) -> Tensor:
@@ -75,9 +74,11 @@ def train(epochs: int, device: torch.device, limit: int | None) -> None:
     text = "\n".join(topics[name] for name in sorted(topics))[:limit]
     alphabet = "".join(sorted(set(text)))
     print(f"{len(text):,} characters, {len(alphabet)} different: {math.log2(len(alphabet)):.2f} bits each to guess")
-    print(f"unigram entropy {entropy(text):.2f} bits per character")
     codes = torch.tensor([alphabet.index(character) for character in text], device=device)
-    known, held_out = codes[: len(codes) * 9 // 10], codes[len(codes) * 9 // 10 :]
+    cut = len(codes) * 9 // 10
+    known, held_out = batches(codes[:cut]), batches(codes[cut:])
+    entropy = unigram_entropy(torch.cat([y.flatten() for _, y in held_out]))
+    print(f"unigram entropy {unigram_entropy(codes):.2f} bits per character; of the part held out {entropy:.2f}")
 
     model = CharacterModel(len(alphabet)).to(device)
     adam = torch.optim.Adam(model.parameters(), lr=4e-3)
@@ -94,7 +95,7 @@ def train(epochs: int, device: torch.device, limit: int | None) -> None:
 
     @trainer.on(Events.EPOCH_COMPLETED)
     def evaluate(trainer: Engine) -> None:
-        bits = evaluator.run(batches(held_out)).metrics["bits"]
+        bits = evaluator.run(held_out).metrics["bits"]
         print(f"epoch {trainer.state.epoch}  training {trainer.state.metrics['bits']:.2f}  held out {bits:.2f}")
 
     @trainer.on(Events.EXCEPTION_RAISED)
@@ -103,9 +104,9 @@ def train(epochs: int, device: torch.device, limit: int | None) -> None:
             raise error
         print("  interrupted")
 
-    trainer.run(batches(known), max_epochs=epochs)
-    bits = evaluator.run(batches(held_out)).metrics["bits"]
-    print(f"held out: {bits:.2f} bits per character, {bits / entropy(text):.0%} of the unigram entropy")
+    trainer.run(known, max_epochs=epochs)
+    bits = evaluator.run(held_out).metrics["bits"]
+    print(f"held out: {bits:.2f} bits per character, {bits / entropy:.0%} of its unigram entropy")
     print("it writes:", *textwrap.wrap(write(model, alphabet, 300, device), 76), sep="\n  ")
 
 
@@ -121,15 +122,18 @@ def main() -> None:
         parser.error(f"--epochs must be a positive integer, got {arguments.epochs}")
     if arguments.characters is not None and arguments.characters < least:
         parser.error(f"--characters must be {least} or more, to fill a batch, got {arguments.characters}")
+    if not 0 <= arguments.seed < 2**32:
+        parser.error(f"--seed must be at least 0 and below 2**32, got {arguments.seed}")
     try:
-        manual_seed(arguments.seed)
-        torch.empty(0, device=arguments.device)
-    except ValueError as error:
-        parser.error(str(error))
-    except (RuntimeError, AssertionError):  # the second comes from a torch without CUDA
+        torch.zeros(1, device=arguments.device).item()
+    except (RuntimeError, AssertionError, ImportError):  # which one depends on what this torch was built with
         parser.error(f"--device must be one of this machine, such as cpu, got {arguments.device}")
+    manual_seed(arguments.seed)
     torch.set_num_threads(1)  # these matrices are so small that more threads mostly wait for one another
-    train(arguments.epochs, torch.device(arguments.device), arguments.characters)
+    try:
+        train(arguments.epochs, torch.device(arguments.device), arguments.characters)
+    except KeyboardInterrupt:
+        parser.exit(130, "interrupted\n")
 
 
 if __name__ == "__main__":
