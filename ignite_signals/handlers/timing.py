@@ -68,15 +68,10 @@ class Timer:
 
         >>> from ignite_signals.engine import Engine
         >>> trainer = Engine(lambda engine, batch: None)
-        >>> timer = Timer(average=True).attach(
-        ...     trainer,
-        ...     start=Events.EPOCH_STARTED,
-        ...     resume=Events.ITERATION_STARTED,
-        ...     pause=Events.ITERATION_COMPLETED,
-        ...     step=Events.ITERATION_COMPLETED,
-        ... )
+        >>> waiting, fetched = Timer(average=True), Events.GET_BATCH_COMPLETED
+        >>> timer = waiting.attach(trainer, resume=Events.GET_BATCH_STARTED, pause=fetched, step=fetched)
         >>> state = trainer.run(range(10))
-        >>> timer.step_count, timer.value() < 1
+        >>> timer.step_count, timer.value() < 1  # seconds that a step waited for its batch
         (10, True)
         """
         engine.add_event_handler(start, self.reset)
