@@ -32,7 +32,7 @@ from ignite_signals.engine.limits import (
 from ignite_signals.engine.observable import Observable
 from ignite_signals.engine.receivers import Connection
 from ignite_signals.engine.requests import Stoppable
-from ignite_signals.engine.signals import EventSignal, SignalNamespace
+from ignite_signals.engine.signals import NEVER, EventSignal, SignalNamespace
 from ignite_signals.engine.state import State, StopReason
 
 __all__ = ["Engine"]
@@ -333,7 +333,10 @@ class Engine(Observable, Stoppable):
         """
         state, step, end = self.state, self._process_function, _END
         getting, got, started, completed = self._signals_of_every_iteration()
-        now = self._recount()
+        now = state.iteration
+        # The iteration before the epoch's first, and the one at which to look at the limits next.
+        before, look = now - taken, now
+        self._look_again()
         try:
             if self._batches is None:
                 self._batches = self._new_batches()
@@ -344,64 +347,81 @@ class Engine(Observable, Stoppable):
                     if self._batches is not None:
                         getting.emit(self, now)
                         if self._requests and self._heed():
-                            yield taken
-                    batches = self._batches  # `set_data` makes the signal due
+                            yield now - before
+                    batches, look = self._batches, now  # `set_data` makes the signal due
                 if batches is not None:
                     state.batch = next(batches, end)
                     if state.batch is end:
                         state.batch = None
-                        if self._ends_first_pass(taken):
+                        if self._ends_first_pass(now - before):
                             break
                         if self._reach(Events.DATALOADER_STOP_ITERATION):
-                            yield taken
+                            yield now - before
                         state.batch = self._first_batch_of_new_pass()
                         if self._exhausted:
                             break
-                        batches = self._batches
+                        batches, look = self._batches, now
                     state.output = None
                     if state.iteration != now:
-                        now = self._recount()
+                        now, before = self._recount(now, before)
+                        look = now
                     if now >= got.due:
                         got.emit(self, now)
                         if self._requests and self._heed():
-                            yield taken
-                        if state.iteration != now:
-                            now = self._recount()
+                            yield now - before
+                        now, before = self._recount(now, before)
+                        look = now
                 else:
                     state.output = None
-                taken += 1
                 state.iteration = now = now + 1
                 if now >= started.due:
                     started.emit(self, now)
                     if self._requests and self._heed():
-                        yield taken
+                        yield now - before
+                    look = now
                 state.output = step(self, state.batch)
                 if state.iteration != now:
-                    now = self._recount()
+                    now, before = self._recount(now, before)
+                    look = now
                 if now >= completed.due:
+                    length, limit = state.epoch_length, state.max_iters
                     completed.emit(self, now)
                     if self._requests and self._heed():
-                        yield taken
-                    if state.iteration != now:
-                        now = self._recount()
-                if (length := state.epoch_length) is not None and taken >= length:
-                    break
-                if state.max_iters is not None and now >= state.max_iters:
-                    break
+                        yield now - before
+                    if state.iteration != now or state.epoch_length is not length or state.max_iters is not limit:
+                        now, before = self._recount(now, before)
+                        look = now
+                if now >= look:
+                    look = self._last_iteration(before)
+                    if now >= look:
+                        break
                 # Let go of the batch before the next one needs the memory. CPython 3.11 specialises a loop
                 # only where its last statement is an unconditional one, such as this.
                 state.batch = None
         except StopIteration as error:
             return error
         finally:
-            self._position = taken
+            self._position = now - before
             batches = None  # the traceback of an exception keeps this frame
         return None
 
-    def _recount(self) -> int:
-        """Return the iteration, which may have been set by hand, so that no count is known to be quiet."""
-        self._look_again()
-        return self.state.iteration
+    def _last_iteration(self, before: int) -> int:
+        """Return the iteration that ends the epoch whose first one comes after `before`, or the run."""
+        state = self.state
+        ends = [] if state.epoch_length is None else [before + state.epoch_length]
+        if state.max_iters is not None:
+            ends.append(state.max_iters)
+        return min(ends, default=NEVER)
+
+    def _recount(self, now: int, before: int) -> tuple[int, int]:
+        """Return the iteration, which may have been set by hand, and the one before the epoch's first.
+
+        Where it was set, no count is known to be quiet any more.
+        """
+        moved = self.state.iteration
+        if moved != now:
+            self._look_again()
+        return moved, before + moved - now
 
     def _signals_of_every_iteration(self) -> tuple[EventSignal, EventSignal, EventSignal, EventSignal]:
         return (

@@ -35,12 +35,12 @@ __all__ = ["EventSignal", "FilteredSignal", "RemovableEventHandle", "SignalNames
 F = TypeVar("F", bound=Callable[..., Any])
 # Beyond any count that matters, and one digit of CPython's integers: comparing it costs least. An
 # occurrence beyond it is looked at in full.
-_NEVER = 2**30 - 1
-_NOW = -_NEVER
+NEVER = 2**30 - 1
+_NOW = -NEVER
 
 
 def _bounded(count: float) -> int:
-    return int(max(_NOW, min(count, _NEVER)))
+    return int(max(_NOW, min(count, NEVER)))
 
 
 _NOTHING: dict[str, Any] = {}

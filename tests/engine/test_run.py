@@ -671,3 +671,14 @@ def test_without_data_the_old_output_is_gone_at_iteration_started():
     engine.run(epoch_length=2)
     engine.run([0, 1])
     assert [None] * 4 == seen
+
+
+@pytest.mark.parametrize("limit", ["epoch_length", "max_iters"])
+def test_a_limit_that_a_receiver_moves_is_looked_at_in_the_same_iteration(limit):
+    """Whichever event of the iteration it listens to, the epoch or the run ends where it says."""
+    for event in (Events.GET_BATCH_STARTED, Events.GET_BATCH_COMPLETED, Events.ITERATION_STARTED):
+        engine = Engine(echo)
+        # The first two count the iterations that are done, the third the one that starts.
+        count = 3 if event is Events.ITERATION_STARTED else 2
+        engine.add_event_handler(event(once=count), lambda engine: setattr(engine.state, limit, 3))
+        assert 3 == engine.run(range(10)).iteration
