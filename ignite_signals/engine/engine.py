@@ -225,6 +225,7 @@ class Engine(Observable, Stoppable):
         if data is not None and data is not self.state.dataloader:
             self.set_data(data)
         extend(self.state, max_epochs, max_iters)
+        self.state.epoch_length = self.state.epoch_length or epoch_length
 
     def _drive(self) -> State:
         """Run the loop until it pauses or ends."""
@@ -336,6 +337,7 @@ class Engine(Observable, Stoppable):
         now = state.iteration
         # The iteration before the epoch's first, and the one at which to look at the limits next.
         before, look = now - taken, now
+        length, limit = state.epoch_length, state.max_iters
         self._look_again()
         try:
             if self._batches is None:
@@ -384,7 +386,6 @@ class Engine(Observable, Stoppable):
                     now, before = self._recount(now, before)
                     look = now
                 if now >= completed.due:
-                    length, limit = state.epoch_length, state.max_iters
                     completed.emit(self, now)
                     if self._requests and self._heed():
                         yield now - before
@@ -392,6 +393,7 @@ class Engine(Observable, Stoppable):
                         now, before = self._recount(now, before)
                         look = now
                 if now >= look:
+                    length, limit = state.epoch_length, state.max_iters
                     look = self._last_iteration(before)
                     if now >= look:
                         break
@@ -411,7 +413,7 @@ class Engine(Observable, Stoppable):
         ends = [] if state.epoch_length is None else [before + state.epoch_length]
         if state.max_iters is not None:
             ends.append(state.max_iters)
-        return min(ends, default=NEVER)
+        return min(ends, default=state.iteration + NEVER)
 
     def _recount(self, now: int, before: int) -> tuple[int, int]:
         """Return the iteration, which may have been set by hand, and the one before the epoch's first.

@@ -165,7 +165,10 @@ class EventSignal(_Connectable, blinker.NamedSignal):
         if self.payload is not None:  # handlers take it by position
             payload = {name: payload[name] for name in self.payload}
         heard: list[tuple[Connection, Any, Any]] = []
-        self.emit(engine, None, payload, heard)
+        try:
+            self.emit(engine, None, payload, heard)
+        finally:
+            self.look_again()  # the loop has its own occurrence still to come, maybe at the same count
         return [
             (connection.call.handler if connection.call else receiver, value) for connection, receiver, value in heard
         ]

@@ -682,3 +682,66 @@ def test_a_limit_that_a_receiver_moves_is_looked_at_in_the_same_iteration(limit)
         count = 3 if event is Events.ITERATION_STARTED else 2
         engine.add_event_handler(event(once=count), lambda engine: setattr(engine.state, limit, 3))
         assert 3 == engine.run(range(10)).iteration
+
+
+def test_a_send_by_hand_takes_no_occurrence_from_the_loop():
+    """The loop's own occurrence at the same count is heard, too."""
+    heard = []
+
+    def step(engine, batch):
+        if engine.state.iteration == 10:
+            engine.signals["iteration_completed"].send(engine)
+
+    engine = Engine(step)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(every=5), lambda engine: heard.append(engine.state.iteration))
+    engine.run(range(12))
+    assert [5, 10, 10] == heard
+
+
+def test_a_send_by_hand_hides_neither_a_request_nor_other_data():
+    """What makes the loop look is not forgotten for an event that is fired in between."""
+    taken = []
+
+    def step(engine, batch):
+        taken.append(batch)
+        if engine.state.iteration == 2:
+            engine.set_data([10, 11, 12])
+            engine.fire_event(Events.GET_BATCH_STARTED)
+        if engine.state.iteration == 4:
+            engine.terminate()
+            engine.fire_event(Events.ITERATION_COMPLETED)
+
+    engine = Engine(step)
+    with EventRecorder(engine, events=[Events.EPOCH_COMPLETED, Events.TERMINATE]) as recorder:
+        engine.run(range(4))
+    assert [0, 1, 10, 11] == taken
+    assert ["terminate"] == recorder.names
+
+
+@pytest.mark.parametrize("limit", ["epoch_length", "max_iters"])
+@pytest.mark.parametrize("event", [Events.ITERATION_STARTED, Events.ITERATION_COMPLETED])
+def test_a_limit_that_the_step_moves_is_looked_at_after_the_next_event_that_is_heard(event, limit):
+    """It need not be a receiver that moves it, as long as one is called."""
+
+    def step(engine, batch):
+        if engine.state.iteration == 2:
+            setattr(engine.state, limit, 4)
+
+    engine = Engine(step)
+    engine.add_event_handler(event, lambda engine: None)
+    assert 4 == engine.run(range(20)).iteration
+
+
+def test_an_unknown_epoch_length_may_be_given_when_a_run_is_resumed():
+    """It ends the epoch that was interrupted, and those after it."""
+    engine = Engine(echo)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), Engine.interrupt)
+    engine.run(iter(range(100)))
+    assert ("completed", 5) == (engine.run(epoch_length=5).stop_reason, engine.state.iteration)
+
+
+def test_an_epoch_has_no_end_at_a_large_iteration():
+    """However far the iterations have come, an epoch of unknown length lasts until the data ends."""
+    engine = Engine(echo)
+    engine.add_event_handler(Events.STARTED, lambda engine: setattr(engine.state, "iteration", 2**30 - 3))
+    assert 10 == engine.run(iter(range(10))).epoch_length
