@@ -18,8 +18,9 @@ ARROWS = {
     "utils": set(),
     "exceptions": set(),
     "engine": {"utils", "exceptions"},
-    "metrics": {"engine", "utils", "exceptions"},
-    "handlers": {"engine", "utils", "exceptions", "metrics"},
+    "distributed": {"exceptions"},
+    "metrics": {"engine", "utils", "exceptions", "distributed"},
+    "handlers": {"engine", "utils", "exceptions", "metrics", "distributed"},
     "testing": {"engine"},
 }
 HEAVY = ["ignite", "matplotlib", "numpy.testing", "pandas", "sklearn", "tensorboard", "torchmetrics", "tqdm"]
