@@ -27,8 +27,6 @@ import linecache
 import logging
 import math
 import os
-import platform
-import re
 import statistics
 import subprocess
 import sys
@@ -36,8 +34,7 @@ import time
 import tracemalloc
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -50,6 +47,10 @@ from torch import nn
 import ignite_signals
 from ignite_signals import engine as ours
 from ignite_signals.utils import manual_seed
+
+# Run as a program, it finds here what the tests share.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.measuring import in_turn, machine, one_thread, positive, show_machine, table
 
 Handler = Callable[[Any], Any]
 Run = Callable[[int], Any]
@@ -393,25 +394,9 @@ class Timing:
         return (nanoseconds(self.run, self.iterations) - start) / (self.iterations - self.start)
 
 
-def in_turn(timings: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Take every measurement once a round; the first round warms up and does not count."""
-    taken = [{name: timing() for name, timing in timings.items()} for _ in range(rounds + 1)]
-    return {name: [measured[name] for measured in taken[1:]] for name in timings}
-
-
 def summary(measured: Sequence[float]) -> Results:
     """Return the best and the median of the rounds."""
     return {"best": min(measured), "median": statistics.median(measured), "rounds": list(measured)}
-
-
-def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table whose first column is text."""
-    lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    print(f"\n{title}\n")
-    for line in lines:
-        first, *others = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print("  ".join([first, *(cell.strip().rjust(width) for cell, width in zip(others, widths[1:], strict=True))]))
 
 
 # Overhead: what an iteration costs under each load
@@ -904,18 +889,9 @@ def module_at(path: Path) -> Any:
     return module
 
 
-@contextmanager
-def one_thread() -> Generator[None, None, None]:
-    """Let torch compute on one thread, as the example program does."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 # The program
+
+VERSIONS = ("torch", "blinker", "attrs", "ignite_signals", "pytorch-ignite", "lightning")
 
 SECTIONS: dict[str, Callable[[argparse.Namespace, Peers], Results]] = {
     "overhead": overhead,
@@ -926,44 +902,6 @@ SECTIONS: dict[str, Callable[[argparse.Namespace, Peers], Results]] = {
     "importing": importing,
     "job": real_job,
 }
-
-
-def machine() -> Results:
-    """Say what was measured on what; no name of a host and no path."""
-    return {
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "system": platform.system(),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "versions": {name: version for name in VERSIONS if (version := version_of(name)) is not None},
-    }
-
-
-VERSIONS = ("torch", "blinker", "attrs", "ignite_signals", "pytorch-ignite", "lightning")
-
-
-def version_of(package: str) -> str | None:
-    """Return the version of a package, or None where it is not installed."""
-    if package == "ignite_signals":
-        return ignite_signals.__version__
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def processor() -> str:
-    """Return the processor's model, where the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE) if cpuinfo.exists() else None
-    return found[1] if found else platform.processor() or platform.machine()
-
-
-def positive(text: str) -> int:
-    """Read an option that counts something."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a positive integer, got {text}")
-    return int(text)
 
 
 def options_from(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -981,10 +919,8 @@ def options_from(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and write the results."""
     options = options_from(arguments)
-    results: Results = {"machine": machine(), "iterations": options.iterations, "rounds": options.rounds}
-    described = results["machine"]
-    print(f"{described['processor']}, {described['cores']} cores, {described['system']}, {described['python']}")
-    print(", ".join(f"{name} {version}" for name, version in described["versions"].items()))
+    results: Results = {"machine": machine(VERSIONS), "iterations": options.iterations, "rounds": options.rounds}
+    show_machine(results["machine"])
     peers = Peers.installed()
     gc.collect()
     gc.freeze()  # what was imported is no garbage, and looking through it takes long

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -216,7 +217,7 @@ def test_the_machine_is_named_without_a_host_or_a_path(measured):
     machine = results["machine"]
     assert {"processor", "cores", "system", "python", "versions"} == set(machine)
     assert {"torch", "blinker", "attrs", "ignite_signals"} <= set(machine["versions"])
-    assert overhead.platform.node() not in json.dumps(results)
+    assert platform.node() not in json.dumps(results)
     assert str(ROOT) not in json.dumps(results)
 
 
