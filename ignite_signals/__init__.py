@@ -1,5 +1,9 @@
 """Run PyTorch training loops in which every event is a blinker signal."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from ignite_signals.engine import (
     After,
     Before,
@@ -15,6 +19,10 @@ from ignite_signals.engine import (
     create_supervised_evaluator,
     create_supervised_trainer,
 )
+from ignite_signals.engine.attachable import adapt_with
+
+if TYPE_CHECKING:
+    from ignite_signals.metrics import Metric
 
 __all__ = [
     "After",
@@ -33,3 +41,13 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def _as_metric(value: Any) -> Metric:
+    # The engine knows no metrics, and a program that measures nothing need not import them.
+    from ignite_signals.metrics.adapter import as_metric
+
+    return as_metric(value)
+
+
+adapt_with(_as_metric)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 import torch
 from torch import Tensor, nn
 
+from ignite_signals.engine.attachable import attachable
 from ignite_signals.engine.engine import Engine
 from ignite_signals.engine.steps import (
     Device,
@@ -32,13 +33,6 @@ __all__ = [
     "supervised_training_step",
     "supervised_training_step_amp",
 ]
-
-
-class Attachable(Protocol):
-    """What `metrics` takes: a metric, or anything that attaches itself under a name."""
-
-    def attach(self, engine: Engine, name: str) -> None:
-        """Measure the engine's runs and write the value to `engine.state.metrics[name]`."""
 
 
 StepFunction: TypeAlias = Callable[[Engine, Any], Any]
@@ -139,7 +133,7 @@ def create_supervised_trainer(
     scaler: bool | torch.amp.GradScaler = False,
     gradient_accumulation_steps: int = 1,
     model_fn: Callable[[Any, Any], Any] = call_model,
-    metrics: Mapping[str, Attachable] | None = None,
+    metrics: Mapping[str, Any] | None = None,
     amp_dtype: torch.dtype | None = None,
 ) -> Engine:
     """Return an engine that trains a model on batches `(x, y)`.
@@ -165,7 +159,7 @@ def create_supervised_trainer(
         gradient_accumulation_steps: how many iterations the gradients are summed over before the
             optimizer steps. Each loss is divided by it for that; the output is the undivided loss.
         model_fn: called as `model_fn(model, x)`, for a model that takes `x` in another form.
-        metrics: what to attach, by name; they see the engine's output.
+        metrics: what to attach, by name, torchmetrics' metrics too; they see the engine's output.
         amp_dtype: the type to compute in; by default what autocast takes on the device.
 
     Raises:
@@ -274,7 +268,7 @@ def supervised_evaluation_step_amp(
 
 def create_supervised_evaluator(
     model: nn.Module,
-    metrics: Mapping[str, Attachable] | None = None,
+    metrics: Mapping[str, Any] | None = None,
     device: Device = None,
     non_blocking: bool = False,
     prepare_batch: PrepareBatch = to_device,
@@ -291,7 +285,7 @@ def create_supervised_evaluator(
 
     Args:
         model: the model, which is set to evaluation mode for each batch.
-        metrics: what to attach, by name.
+        metrics: what to attach, by name, torchmetrics' metrics too.
         device: where the batches go; None leaves them where they are.
         non_blocking: do not wait for a copy from pinned memory to a GPU.
         prepare_batch: called as `prepare_batch(batch, device=device, non_blocking=non_blocking)`,
@@ -354,11 +348,9 @@ def _scaler(
     return torch.amp.GradScaler(device_type(model, device)) if scaler is True else scaler
 
 
-def _with_metrics(engine: Engine, metrics: Mapping[str, Attachable] | None) -> Engine:
+def _with_metrics(engine: Engine, metrics: Mapping[str, Any] | None) -> Engine:
     if metrics is not None and not isinstance(metrics, Mapping):
         raise TypeError(f"metrics must map names to metrics, as {{'accuracy': Accuracy()}} does, got {metrics!r}")
     for name, metric in (metrics or {}).items():
-        if isinstance(metric, type) or not callable(getattr(metric, "attach", None)):
-            raise TypeError(f"metrics[{name!r}] must be a metric, an object with a method attach, got {metric!r}")
-        metric.attach(engine, name)
+        attachable(metric, name).attach(engine, name)
     return engine

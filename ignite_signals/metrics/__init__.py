@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from ignite_signals.metrics.accumulation import VariableAccumulation
 from ignite_signals.metrics.accuracy import Accuracy
+from ignite_signals.metrics.adapter import TorchMetricsAdapter, as_metric
 from ignite_signals.metrics.average import Average
+from ignite_signals.metrics.epoch_metric import EpochMetric
+from ignite_signals.metrics.frequency import Frequency
+from ignite_signals.metrics.geometric_average import GeometricAverage
 from ignite_signals.metrics.loss import Loss
+from ignite_signals.metrics.mean_squared_error import MeanSquaredError
 from ignite_signals.metrics.metric import Metric
+from ignite_signals.metrics.metric_group import MetricGroup
+from ignite_signals.metrics.metrics_lambda import MetricsLambda
+from ignite_signals.metrics.root_mean_squared_error import RootMeanSquaredError
 from ignite_signals.metrics.running_average import RunningAverage
 from ignite_signals.metrics.usage import (
     BatchFiltered,
@@ -23,13 +31,22 @@ __all__ = [
     "Average",
     "BatchFiltered",
     "BatchWise",
+    "EpochMetric",
     "EpochWise",
+    "Frequency",
+    "GeometricAverage",
     "Loss",
+    "MeanSquaredError",
     "Metric",
+    "MetricGroup",
     "MetricUsage",
+    "MetricsLambda",
+    "RootMeanSquaredError",
     "RunningAverage",
     "RunningBatchWise",
     "RunningEpochWise",
     "SingleEpochRunningBatchWise",
+    "TorchMetricsAdapter",
     "VariableAccumulation",
+    "as_metric",
 ]

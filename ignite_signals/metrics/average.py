@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from ignite_signals.exceptions import NotComputableError
-from ignite_signals.metrics.accumulation import VariableAccumulation
-from ignite_signals.metrics.metric import unchanged
+from ignite_signals.metrics.averaging import Averaging
+from ignite_signals.metrics.device_value import as_tensor_by
+from ignite_signals.metrics.streaming import Streaming
 
 __all__ = ["Average"]
 
 
-class Average(VariableAccumulation):
+class Average(Averaging):
     """Average a number or a tensor, entry by entry.
 
     A number counts as one sample, and so does a tensor of at most one dimension; a tensor of more
@@ -23,13 +21,19 @@ class Average(VariableAccumulation):
 
     Args:
         output_transform: makes a number or a tensor of `engine.state.output`.
-        device: where to sum; by default where the outputs are.
+        device: where to sum, in float64; by default where the outputs are.
         skip_unrolling: give lists to `update` as they are.
+
+    Attributes:
+        accumulator: the sum so far, which goes on changing; clone it to keep it.
+        num_examples: how many samples were seen.
 
     Raises:
         TypeError: an output is neither a number nor a tensor.
+        ValueError: the shape of an output does not fit those before.
         NotComputableError: `compute` was called before anything was seen.
 
+    >>> import torch
     >>> average = Average()
     >>> average.update(torch.tensor([[1.0, 10.0], [3.0, 30.0]]))
     >>> average.compute()
@@ -41,24 +45,23 @@ class Average(VariableAccumulation):
     {'loss': 1.0}
     """
 
-    def __init__(
-        self,
-        output_transform: Callable[[Any], Any] = unchanged,
-        device: str | torch.device | None = None,
-        skip_unrolling: bool = False,
-    ) -> None:
-        super().__init__(_add, output_transform, device=device, skip_unrolling=skip_unrolling)
+    def _term(self, output: Tensor, batch: bool) -> Tensor:
+        if not batch:
+            return output
+        return output.sum(0) if output.is_complex() else output.sum(0, dtype=self.accumulator.dtype)
 
+    def _number_term(self, number: Any) -> Any:
+        return number
+
+    def _value(self) -> Tensor:
+        return self.accumulator / self.num_examples
+
+    @as_tensor_by(Streaming._unread)
     def compute(self) -> Tensor:
-        """Return the mean; without dimensions where the outputs had none.
+        """Return the mean, a tensor; without dimensions where the outputs had none.
 
         Raises:
             NotComputableError: nothing was seen.
         """
-        if self.num_examples == 0:
-            raise NotComputableError("Average has seen no example: it must be updated before it is computed")
-        return self.accumulator / self.num_examples
-
-
-def _add(total: Tensor, output: Any) -> Tensor:
-    return total + (output.sum(dim=0) if isinstance(output, Tensor) and output.ndim > 1 else output)
+        mean: Tensor = self._unread()
+        return mean

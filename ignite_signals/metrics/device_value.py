@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from ignite_signals.metrics.sync import alike
+
 if TYPE_CHECKING:
     from ignite_signals.metrics.metric import Metric
 
@@ -49,4 +51,7 @@ def device_value(metric: Metric) -> Any:
     """Return a metric's value, as a tensor on its device where the metric can give that."""
     compute = getattr(metric.compute, "__func__", metric.compute)
     tensor_method = _AS_TENSOR.get(compute)
-    return metric.compute() if tensor_method is None else tensor_method(metric)
+    if tensor_method is None:
+        return metric.compute()
+    with alike():
+        return tensor_method(metric)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from ignite_signals.engine import Events
 from ignite_signals.exceptions import NotComputableError
+from ignite_signals.metrics import attachment
+from ignite_signals.metrics.arithmetic import Arithmetic
 from ignite_signals.metrics.device_value import device_value
 from ignite_signals.metrics.output import is_unrollable, unroll
+from ignite_signals.metrics.results import ResultMode, check_result_mode, write
+from ignite_signals.metrics.sync import reinit__is_reduced, sync_all_reduce
 from ignite_signals.metrics.usage import (
     BatchFiltered,
     BatchWise,
@@ -38,9 +42,9 @@ __all__ = [
     "RunningBatchWise",
     "RunningEpochWise",
     "SingleEpochRunningBatchWise",
+    "reinit__is_reduced",
+    "sync_all_reduce",
 ]
-
-_RESULT_MODES = ("flatten", "named", "both")
 
 # At these a value is written so often that reading it from the device would slow the run down.
 _EVERY_ITERATION = frozenset(
@@ -58,11 +62,12 @@ def unchanged(output: Any) -> Any:
     return output
 
 
-class Metric(ABC):
+class Metric(Arithmetic, ABC):
     """Measure something of a run: subclass it and write `reset`, `update` and `compute`.
 
     `attach` connects the three to an engine's events. A metric computes before user handlers of
-    the same event, in whatever order they were attached, and holds no reference to the engine.
+    the same event, in whatever order they were attached, and holds no reference to the engine. What
+    is made of metrics by arithmetic, indexing or a tensor's methods is a metric, too.
 
     Args:
         output_transform: makes of `engine.state.output` what `update` takes, `(y_pred, y)` for most.
@@ -100,23 +105,29 @@ class Metric(ABC):
     required_output_keys: Sequence[str] | None = ("y_pred", "y")
     optional_output_keys: ClassVar[Sequence[str]] = ()
 
+    # The metric that this one accumulates for; see `attachment`.
+    twin_of: Metric | None = None
+
     # Read by `Engine.add_event_handler`: larger is called first, and user handlers have 0.
     priority = 100
 
     # The attributes that `state_dict` saves; PyTorch-Ignite's name, which users' metrics declare.
     _state_dict_all_req_keys: tuple[str, ...] = ()
 
+    # The methods and settings by which a metric accumulates, beside `reset` and `update`. Those of a
+    # `MetricGroup` that are equal in all of them share what they accumulate; None shares with nobody.
+    _accumulates_by: ClassVar[tuple[str, ...] | None] = None
+
     def __init__(
         self,
         output_transform: Callable[[Any], Any] = unchanged,
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
-        metrics_result_mode: Literal["flatten", "named", "both"] = "both",
+        metrics_result_mode: ResultMode = "both",
     ) -> None:
         if not callable(output_transform):
             raise TypeError(f"output_transform must be callable, got {output_transform!r}")
-        if metrics_result_mode not in _RESULT_MODES:
-            raise ValueError(f"metrics_result_mode must be one of {_RESULT_MODES}, got {metrics_result_mode!r}")
+        check_result_mode(metrics_result_mode)
         self._output_transform = output_transform
         self._follows_values = device is None
         self._device = _device("cpu" if device is None else device)
@@ -158,7 +169,16 @@ class Metric(ABC):
             ValueError: the output is a mapping without a required key.
             TypeError: the output is a mapping, and the metric takes none.
         """
-        output = self._output_transform(engine.state.output)
+        self.take(engine.state.output)
+
+    def take(self, output: Any) -> None:
+        """Take in an output as `engine.state.output` has it, before `output_transform`.
+
+        Raises:
+            ValueError: the output is a mapping without a required key.
+            TypeError: the output is a mapping, and the metric takes none.
+        """
+        output = self._output_transform(output)
         if isinstance(output, Mapping):
             output = self._from_mapping(output)
         if not self._skip_unrolling and is_unrollable(output):
@@ -201,27 +221,14 @@ class Metric(ABC):
             if engine.state.stop_reason == "exhausted":  # an epoch for which the data had no batch
                 return
             raise
-        if isinstance(value, Mapping):
-            self._write_mapping(engine.state.metrics, name, value, read)
-        elif read and isinstance(value, Tensor) and value.ndim == 0:
-            engine.state.metrics[name] = value.item()
-        else:
-            engine.state.metrics[name] = _detached(value, read)
-
-    def _write_mapping(self, metrics: dict[str, Any], name: str, value: Mapping[str, Any], read: bool) -> None:
-        if name in value and self._metrics_result_mode == "both":
-            raise ValueError(
-                f"name must not be one of the keys that the metric computes, {list(value)}, got {name!r}; "
-                "attach it under another name, or pass metrics_result_mode='flatten'"
-            )
-        value = {key: _detached(item, read) for key, item in value.items()}
-        if self._metrics_result_mode != "named":
-            metrics.update(value)
-        if self._metrics_result_mode != "flatten":
-            metrics[name] = value
+        write(engine.state.metrics, name, value, read, self._metrics_result_mode)
 
     def attach(self, engine: Engine, name: str, usage: str | MetricUsage | None = None) -> None:
         """Measure an engine's runs and write the value to `engine.state.metrics[name]`.
+
+        Each attachment, an engine with a usage, accumulates by itself: the first one in this object, each
+        further one in a twin with the same settings. So one metric can serve a trainer and an
+        evaluator that runs inside it. A second name for an attachment adds only the name.
 
         Args:
             engine: whose runs to measure.
@@ -230,44 +237,28 @@ class Metric(ABC):
 
         Raises:
             TypeError: `name` is not a str, or `usage` neither a usage nor a name.
-            ValueError: no usage has that name, or the metric is attached with one that accumulates otherwise.
+            ValueError: no usage has that name.
         """
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, got {name!r}")
-        usage = self._usage(usage)
-        handlers = self._handlers(usage)
-        # A metric under two names must not see every batch twice.
-        missing = [(event, handler) for event, handler in handlers if not _is_connected(engine, event, handler)]
-        if missing and any(engine.has_event_handler(handler) for _, handler in handlers):
-            raise ValueError(
-                f"usage must be the one that this {type(self).__name__} is attached to the engine with, got {usage!r}: "
-                "a metric accumulates in one way, so attach another object"
-            )
-        for event, handler in missing:
-            engine.add_event_handler(event, handler)
-        engine.add_event_handler(usage.COMPLETED, self.completed, name)
+        attachment.attach(self, engine, name, self._usage(usage))
 
     def detach(self, engine: Engine, usage: str | MetricUsage | None = None) -> None:
         """Stop measuring an engine's runs, under every name that was attached with this usage.
 
-        Other engines that the metric is attached to keep it. A metric that is not attached is left
-        as it is.
+        Other attachments of the metric stay. A metric that is not attached is left as it is.
         """
-        usage = self._usage(usage)
-        _disconnect(engine, usage.COMPLETED, self.completed)
-        if not engine.has_event_handler(self.completed):  # no other usage shares what accumulates
-            for event, handler in self._handlers(usage):
-                _disconnect(engine, event, handler)
+        attachment.detach(self, engine, self._usage(usage))
 
     def is_attached(self, engine: Engine, usage: str | MetricUsage | None = None) -> bool:
         """Tell whether the metric measures this engine's runs with this usage."""
-        return engine.has_event_handler(self.completed, self._usage(usage).COMPLETED)
+        return attachment.accumulator(self, engine, self._usage(usage)) is not None
 
     def _usage(self, usage: str | MetricUsage | None) -> MetricUsage:
         return EpochWise() if usage is None else usage_from(usage)
 
-    def _handlers(self, usage: MetricUsage) -> list[tuple[UsageEvent, Callable[[Engine], None]]]:
-        """Return what `attach` connects beside `completed`."""
+    def handlers(self, usage: MetricUsage) -> list[tuple[UsageEvent, Callable[[Engine], None]]]:
+        """Return what an attachment connects beside `completed`: the event and the method for each."""
         return [(usage.STARTED, self.started), (usage.ITERATION_COMPLETED, self.iteration_completed)]
 
     def state_dict(self) -> dict[str, Any]:
@@ -306,28 +297,11 @@ class Metric(ABC):
         return torch.float32 if self._device.type == "mps" else torch.float64
 
 
-def _is_connected(engine: Engine, event: UsageEvent, handler: Callable[..., Any]) -> bool:
-    """Tell whether the engine calls a handler at precisely this event, filter included."""
-    view = engine.signal(event)
-    return any(connection.filter == view.filter for connection in view.signal.serving(handler, None))
-
-
-def _disconnect(engine: Engine, event: UsageEvent, handler: Callable[..., Any]) -> None:
-    if engine.has_event_handler(handler, event):
-        engine.remove_event_handler(handler, event)
-
-
 def _device(device: str | torch.device) -> torch.device:
     try:
         return torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"device must be a torch.device, or a name like 'cpu' or 'cuda:0', got {device!r}") from error
-
-
-def _detached(value: Any, read: bool) -> Any:
-    if not isinstance(value, Tensor):
-        return value
-    return value.detach().cpu() if read else value.detach()
 
 
 def _saved(value: Any) -> Any:

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ignite_signals import distributed
 from ignite_signals.engine import Events
 from ignite_signals.exceptions import NotComputableError
-from ignite_signals.metrics.device_value import device_value
+from ignite_signals.metrics.adapter import as_metric, is_metric
+from ignite_signals.metrics.device_value import as_tensor_by, device_value
 from ignite_signals.metrics.metric import Metric, unchanged
+from ignite_signals.metrics.pairs import wide
+from ignite_signals.metrics.sync import agreed
 from ignite_signals.metrics.twin import twin
 from ignite_signals.metrics.usage import (
     EpochWise,
@@ -29,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RunningAverage"]
 
-_HALF = (torch.float16, torch.bfloat16)
-
 
 class RunningAverage(Metric):
     """Smooth a metric, or the engine's output, over the batches or the epochs of a run.
@@ -45,9 +47,13 @@ class RunningAverage(Metric):
 
     A batch's value stays a tensor on its device in `engine.state.metrics`, so that no iteration waits.
 
+    Several processes smooth the value of `src` for what all of them have seen, or have the mean of
+    their averages of the output. Batch by batch that takes as many batches on each of them.
+
     Args:
-        src: the metric to smooth; None smooths the output. The metric itself is left alone, a twin of it
-            measures here, so it may be attached elsewhere, under a name of its own, with any usage.
+        src: the metric to smooth, torchmetrics' ones too; None smooths the output. The metric itself is left
+            alone, a twin of it measures here, so it may be attached elsewhere, under a name of its own, with
+            any usage.
         alpha: how much of the old average stays, in (0, 1].
         output_transform: makes a number or a tensor of `engine.state.output`; only without `src`.
         epoch_bound: deprecated; True is `usage=SingleEpochRunningBatchWise()`, False
@@ -68,11 +74,11 @@ class RunningAverage(Metric):
     """
 
     required_output_keys = None
-    _state_dict_all_req_keys = ("_value", "_source")
+    _state_dict_all_req_keys = ("_value", "_averages", "_source")
 
     def __init__(
         self,
-        src: Metric | None = None,
+        src: Any = None,
         alpha: float = 0.98,
         output_transform: Callable[[Any], Any] | None = None,
         epoch_bound: bool | None = None,
@@ -87,22 +93,40 @@ class RunningAverage(Metric):
         self.src = src
         self.alpha = alpha
         self.epoch_bound = epoch_bound
-        self._source = None if src is None else twin(src)
+        self._source = None if src is None else twin(as_metric(src))
         super().__init__(output_transform or unchanged, device=device, skip_unrolling=skip_unrolling)
 
     def reset(self) -> None:
         """Forget the average."""
         self._value: Any = None
+        self._averages = 0  # how many there are in `_value`: of this process, or of all together
         if self._source is not None:
             self._source.reset()
 
     def update(self, output: Any) -> None:
-        """Take in a batch: its value, or what `src` computes of it."""
+        """Take in a batch: its value, or what `src` computes of it.
+
+        Raises:
+            TypeError: the value is neither a number nor a tensor.
+        """
         if self._source is None:
             self._fold(output)
         else:
             self._source.reset()
             self._source.update(output)
+            self._fold(device_value(self._source))
+
+    def take(self, output: Any) -> None:
+        """Take in an output as `engine.state.output` has it, with the `output_transform` of `src` where there is one.
+
+        Raises:
+            TypeError: the value is neither a number nor a tensor.
+        """
+        if self._source is None:
+            super().take(output)
+        else:
+            self._source.reset()
+            self._source.take(output)
             self._fold(device_value(self._source))
 
     def iteration_completed(self, engine: Engine) -> None:
@@ -114,42 +138,66 @@ class RunningAverage(Metric):
             self._source.iteration_completed(engine)
             self._fold(device_value(self._source))
 
+    def _unread(self) -> Any:
+        self._require_value()
+        # What `src` computes all processes have in common; and here each of them has an average.
+        if self._source is not None or distributed.get_world_size() == 1:
+            return self._value
+        return distributed.all_reduce(self._value) / distributed.get_world_size()
+
+    @as_tensor_by(_unread)
     def compute(self) -> Any:
         """Return the average: a number, or a tensor where the values are tensors.
 
         Raises:
             NotComputableError: nothing was seen.
         """
+        if self._source is not None or distributed.get_world_size() == 1:
+            return self._unread()
+        with agreed(self, {"_value": "SUM", "_averages": "SUM"}):
+            self._require_value()
+            return self._value / self._averages
+
+    def _require_value(self) -> None:
         if self._value is None:
-            raise NotComputableError("RunningAverage has seen no value: it must be updated before it is computed")
-        return self._value
+            raise NotComputableError(
+                f"{type(self).__name__} has seen no value: it must be updated before it is computed"
+            )
 
     def _fold(self, value: Any) -> None:
-        value = self._checked(value)
+        is_tensor = isinstance(value, Tensor)
+        if is_tensor:
+            if value.requires_grad:
+                value = value.detach()
+            if value.dtype is not torch.float32:
+                # In half precision a hundredth of the value is soon below its last digit.
+                value = wide(value)
+            if not self._follows_values:
+                value = value.to(self._device)
+        else:
+            self._check_number(value)
         # Never in place: what was written to `engine.state.metrics` must not change later.
         if self._value is None:
             self._value = value * 1.0
+        elif is_tensor:
+            self._value = torch.add(self._value * self.alpha, value, alpha=1 - self.alpha)
         else:
             self._value = self._value * self.alpha + value * (1 - self.alpha)
+        self._averages = 1
 
-    def _checked(self, value: Any) -> Any:
-        if isinstance(value, Tensor):
-            value = self._moved(value.detach())
-            # In half precision a hundredth of the value is soon below its last digit.
-            return value.float() if value.dtype in _HALF else value
-        if isinstance(value, Number):
-            return value
-        source = "output" if self.src is None else f"the value of {type(self.src).__name__}"
-        raise TypeError(f"{source} must be a number or a tensor for RunningAverage, got {value!r}")
+    def _check_number(self, value: Any) -> None:
+        if not isinstance(value, Number):
+            source = "output" if self.src is None else f"the value of {type(self.src).__name__}"
+            raise TypeError(f"{source} must be a number or a tensor for RunningAverage, got {value!r}")
 
     def _usage(self, usage: str | MetricUsage | None) -> MetricUsage:
         if self.epoch_bound is not None:
             return SingleEpochRunningBatchWise() if self.epoch_bound else RunningBatchWise()
         return RunningBatchWise() if usage is None else usage_from(usage)
 
-    def _handlers(self, usage: MetricUsage) -> list[tuple[UsageEvent, Callable[[Engine], None]]]:
+    def handlers(self, usage: MetricUsage) -> list[tuple[UsageEvent, Callable[[Engine], None]]]:
         if self._source is None or not isinstance(usage, EpochWise):
-            return super()._handlers(usage)
+            return super().handlers(usage)
         return [
             (usage.STARTED, self.started),
             (Events.EPOCH_STARTED, self._source_started),
@@ -169,7 +217,13 @@ class RunningAverage(Metric):
 
     def _source_computed(self, engine: Engine) -> None:  # called as its neighbours are
         assert self._source is not None
-        self._fold(device_value(self._source))
+        try:
+            # At the end of an epoch it may be read, and one of several processes may have seen nothing.
+            epoch_ended = engine.last_event_name == Events.EPOCH_COMPLETED
+            self._fold(self._source.compute() if epoch_ended else device_value(self._source))
+        except NotComputableError:
+            if engine.state.stop_reason != "exhausted":  # an epoch for which the data had no batch has no value
+                raise
 
 
 _EPOCH_BOUND = (
@@ -181,7 +235,7 @@ _EPOCH_BOUND = (
 def _check_source(src: object, **only_without: object) -> None:
     if src is None:
         return
-    if not isinstance(src, Metric):
+    if not is_metric(src):
         raise TypeError(f"src must be a Metric or None, got {src!r}")
     for name, value in only_without.items():
         if value is not None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import copy
 from collections import deque
 from types import MethodType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from torch import Tensor
 from torch.nn import Parameter
 
-from ignite_signals.metrics.metric import Metric
+from ignite_signals.metrics.arithmetic import Arithmetic
+
+if TYPE_CHECKING:
+    from ignite_signals.metrics.metric import Metric
 
 __all__ = ["twin"]
 
-M = TypeVar("M", bound=Metric)
+M = TypeVar("M", bound="Metric")
 
 
 def twin(metric: M) -> M:
@@ -32,7 +35,8 @@ def twin(metric: M) -> M:
     0
     """
     other = copy.copy(metric)
-    for name, value in vars(metric).items():
+    vars(other).pop("twin_of", None)
+    for name, value in vars(other).items():
         vars(other)[name] = _bound_to(other, value) if _is_method_of(metric, value) else _separate(value)
     other.reset()
     return other
@@ -47,8 +51,8 @@ def _bound_to(metric: Metric, method: MethodType) -> MethodType:
 
 
 def _separate(value: Any) -> Any:
-    if isinstance(value, Metric):
-        return twin(value)
+    if isinstance(value, Arithmetic):  # every metric is one, and nothing else
+        return twin(cast("Metric", value))
     if isinstance(value, Tensor) and not isinstance(value, Parameter):
         return value.detach().clone()
     if type(value) in (list, tuple):

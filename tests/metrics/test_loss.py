@@ -8,11 +8,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import cross_entropy, l1_loss, mse_loss
 
 from ignite_signals.engine import Engine
 from ignite_signals.exceptions import NotComputableError
-from ignite_signals.metrics import Loss
+from ignite_signals.metrics import Loss, MetricGroup
+from ignite_signals.metrics.device_value import device_value
 
 
 def run(metric: Loss, *outputs: Any) -> float:
@@ -127,9 +129,89 @@ def test_small_losses_are_not_lost_in_a_large_sum() -> None:
     assert (1e8 + 100) / 101 == metric.compute()
 
 
+@pytest.mark.parametrize("batch_size", [len, lambda y: float(len(y)), lambda y: torch.tensor(len(y))])
+def test_a_batch_without_samples_adds_nothing(batch_size: Any) -> None:
+    """The mean of no samples is NaN, and counts for nothing."""
+    metric = Loss(mse_loss, batch_size=batch_size)
+    for size in (0, 2, 0):
+        metric.update((torch.ones(size), torch.zeros(size)))
+
+    assert 1.0 == metric.compute()
+
+
+def test_the_samples_may_be_counted_on_the_device() -> None:
+    """A tensor from batch_size, a count of tokens say, is read by compute alone, and is exact beyond 2**24."""
+    metric = Loss(lambda y_pred, y: y_pred.mean(), batch_size=torch.sum)
+    for loss, samples in ((1.0, 2.0**24), (2.0, 1.0)):
+        metric.update((torch.tensor([loss]), torch.tensor([samples])))
+    unread = device_value(metric)
+
+    assert (2**24 + 2) / (2**24 + 1) == unread.item() == metric.compute()
+    assert (2**24 + 1) == metric._num_examples
+    with FakeTensorMode():
+        metric = Loss(mse_loss, batch_size=torch.count_nonzero)
+        metric.update((torch.ones(3, device="cuda"), torch.ones(3, device="cuda")))
+        assert "cuda" == device_value(metric).device.type
+
+
+@pytest.mark.parametrize("samples", [torch.tensor(0), 0, 0.0])
+def test_of_batches_without_samples_there_is_no_loss(samples: Any) -> None:
+    """Where all batches were empty nothing was seen."""
+    metric = Loss(mse_loss, batch_size=lambda y: samples)
+    metric.update((torch.ones(1), torch.zeros(1)))
+
+    with pytest.raises(NotComputableError, match="Loss has seen no sample"):
+        metric.compute()
+
+
+def test_a_weight_may_be_a_fraction() -> None:
+    """batch_size may give each batch a weight."""
+    metric = Loss(mse_loss, batch_size=lambda y: 0.5 * float(y[0]))
+    for y in (1.0, 3.0):
+        metric.update((torch.zeros(1), torch.tensor([y])))
+
+    assert (0.5 * 1 + 1.5 * 9) / 2 == metric.compute()
+
+
+def test_groups_share_a_loss_of_one_function_only() -> None:
+    """Two with the same function accumulate once; methods of two objects are two functions."""
+
+    class Scaled:
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+        def loss(self, y_pred: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return self.factor * mse_loss(y_pred, y)
+
+    one, other = Scaled(1), Scaled(2)
+    group = MetricGroup({"a": Loss(one.loss), "b": Loss(other.loss), "c": Loss(one.loss)})
+    group.update((torch.ones(2), torch.zeros(2)))
+
+    assert {"a": 1.0, "b": 2.0, "c": 1.0} == group.compute()
+    assert 2 == len(group._accumulating)
+
+
+def loss_on_rank(rank: int, batches: list[list[Any]], counted: bool) -> float:
+    """Return the value on a process that sees its batches."""
+    metric = Loss(mse_loss, batch_size=torch.numel if not counted else torch.count_nonzero)
+    for batch in batches[rank]:
+        metric.update(batch)
+    return metric.compute()
+
+
+@pytest.mark.parametrize("counted", [False, True])
+@pytest.mark.parametrize("sizes", [((4, 3), (2,)), ((), (2,))])
+def test_two_processes_have_the_loss_of_all_samples(ranks: Any, sizes: Any, counted: bool) -> None:
+    """Each batch weighs as many samples as it has, wherever it was seen."""
+    batches = [[(torch.randn(n), torch.ones(n)) for n in part] for part in sizes]
+    y_pred, y = (torch.cat(parts) for parts in zip(*batches[0], *batches[1], strict=True))
+
+    assert [pytest.approx(mse_loss(y_pred, y).item())] * 2 == ranks.run(loss_on_rank, batches, counted)
+
+
 def test_without_examples_there_is_no_loss() -> None:
     """Before an example was seen there is nothing to compute."""
-    with pytest.raises(NotComputableError, match="Loss has seen no example"):
+    with pytest.raises(NotComputableError, match="Loss has seen no sample"):
         Loss(mse_loss).compute()
 
 
@@ -144,3 +226,31 @@ def test_a_loss_per_example_is_refused() -> None:
     """A loss function that does not reduce is an error that says how to."""
     with pytest.raises(ValueError, match=r"loss_fn must return the batch's mean, .* got \(2,\); give it reduction"):
         run(Loss(lambda y_pred, y: y_pred - y), (torch.zeros(2), torch.zeros(2)))
+
+
+@pytest.mark.parametrize("function", ["loss_fn", "batch_size"])
+def test_functions_must_return_a_number(function: str) -> None:
+    """What is no number is refused, and the function named."""
+    metric = Loss(**{"loss_fn": mse_loss, function: lambda *args: "a"})  # type: ignore[arg-type]
+
+    with pytest.raises(TypeError, match=f"{function} must return .*, a number or a tensor, for Loss, got 'a'"):
+        metric.update((torch.zeros(2), torch.zeros(2)))
+
+
+def test_the_number_of_samples_must_be_one() -> None:
+    """A count for each sample is refused with its shape."""
+    with pytest.raises(ValueError, match=r"batch_size must return the number of samples, .* got \(2,\); sum it up"):
+        Loss(mse_loss, batch_size=torch.ones_like).update((torch.zeros(2), torch.zeros(2)))
+
+
+@pytest.mark.parametrize("output", [torch.zeros(2, 2), (torch.zeros(2),), (torch.zeros(2),) * 4])
+def test_an_output_must_have_two_parts_or_three(output: Any) -> None:
+    """The error says which, and what came."""
+    with pytest.raises(TypeError, match=r"output must be \(y_pred, y\) or \(y_pred, y, kwargs\) for Loss, got a "):
+        Loss(mse_loss).update(output)
+
+
+def test_the_third_part_must_be_a_mapping() -> None:
+    """Keyword arguments that are none are refused."""
+    with pytest.raises(TypeError, match=r"the third part of an output must be the keyword arguments .*, got 3"):
+        Loss(mse_loss).update((torch.zeros(2), torch.zeros(2), 3))

@@ -23,7 +23,6 @@ from ignite_signals.metrics import (
     Metric,
     RunningAverage,
     RunningBatchWise,
-    SingleEpochRunningBatchWise,
 )
 from ignite_signals.metrics.device_value import device_value
 
@@ -390,19 +389,41 @@ def test_data_that_ends_at_an_epoch_s_boundary_ends_the_run_in_order():
 
 
 @pytest.mark.parametrize("usages", [(EpochWise(), RunningBatchWise()), (BatchFiltered(every=2), EpochWise())], ids=repr)
-def test_one_metric_accumulates_in_one_way_on_an_engine(usages):
-    """A second usage with another rhythm would spoil what the first one accumulates."""
+def test_each_usage_accumulates_by_itself(usages):
+    """A second usage with another rhythm leaves alone what the first one accumulates, and its detaching too."""
     engine, metric = Engine(lambda engine, batch: batch), Average()
     metric.attach(engine, "first", usages[0])
-    with pytest.raises(ValueError, match="attach another object"):
-        metric.attach(engine, "second", usages[1])
-    assert metric.is_attached(engine, usages[0])
+    metric.attach(engine, "second", usages[1])
+    both = engine.run([1.0, 3.0, 8.0]).metrics
+    metric.detach(engine, usages[1])
+    alone = engine.run([1.0, 3.0, 8.0]).metrics
+    expected = {type(usage).__name__: 3.0 if isinstance(usage, BatchFiltered) else 4.0 for usage in usages}
+    assert list(expected.values()) == list(both.values())
+    assert {"first": both["first"]} == alone
+    assert (True, False) == (metric.is_attached(engine, usages[0]), metric.is_attached(engine, usages[1]))
 
 
-def test_usages_of_one_rhythm_share_the_accumulation():
-    """Detaching one of them leaves the other as it was."""
-    engine, metric = Engine(lambda engine, batch: batch), Average()
-    metric.attach(engine, "epoch")
-    metric.attach(engine, "so far", SingleEpochRunningBatchWise())
-    metric.detach(engine, SingleEpochRunningBatchWise())
-    assert {"epoch": 2.0} == engine.run([1.0, 3.0]).metrics
+def test_an_evaluator_inside_a_trainer_leaves_the_trainers_metric_alone():
+    """One metric that is attached to both accumulates for each of them by itself."""
+    metric = Average()
+    evaluator = Engine(lambda engine, batch: batch)
+    trainer = Engine(lambda engine, batch: batch)
+    metric.attach(trainer, "m")
+    metric.attach(evaluator, "m")
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: evaluator.run([10.0]))
+    assert ({"m": 2.0}, {"m": 10.0}) == (trainer.run([1.0, 3.0]).metrics, evaluator.state.metrics)
+    metric.detach(trainer)
+    assert (False, True) == (metric.is_attached(trainer), metric.is_attached(evaluator))
+
+
+def test_a_metric_that_is_free_again_accumulates_itself():
+    """What was attached to an engine that is gone, or from which it was detached, is used again, not its twin."""
+    metric = Average()
+    gone, left, last = (Engine(lambda engine, batch: batch) for _ in range(3))
+    metric.attach(gone, "m")
+    del gone
+    metric.attach(left, "m")
+    metric.detach(left)
+    metric.attach(last, "m")
+    last.run([1.0, 3.0])
+    assert 2.0 == metric.compute().item()

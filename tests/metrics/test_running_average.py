@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ignite_signals.engine import Engine, Events
 from ignite_signals.exceptions import NotComputableError
@@ -18,7 +19,11 @@ from ignite_signals.metrics import (
     BatchWise,
     EpochWise,
     Loss,
+    MeanSquaredError,
     Metric,
+    MetricGroup,
+    MetricsLambda,
+    RootMeanSquaredError,
     RunningAverage,
     RunningBatchWise,
     RunningEpochWise,
@@ -115,6 +120,10 @@ class TestOfTheOutput:
 
         assert torch.float32 == metric.compute().dtype
         assert pytest.approx(1001 - 0.999**100, abs=1e-2) == metric.compute().item()
+
+    def test_averages_integers_in_float64(self) -> None:
+        """A large integer keeps its digits."""
+        assert 2.0**24 + 1 == history(RunningAverage(), [torch.tensor(2**24 + 1)])[-1].item()
 
     def test_transforms_the_output(self) -> None:
         """output_transform chooses the value."""
@@ -258,6 +267,128 @@ class TestOfAMetric:
 
         with pytest.raises(TypeError, match="the value of Both must be a number or a tensor for RunningAverage"):
             engine.run([1.0])
+
+
+class TestOfAnyMetric:
+    def test_of_a_metric_of_torchmetrics(self) -> None:
+        """torchmetrics' metrics are smoothed as ours are, and left alone, too."""
+        theirs = pytest.importorskip("torchmetrics").MeanSquaredError()
+        data = [(torch.tensor([y]), torch.tensor([0.0])) for y in (1.0, 3.0, 2.0)]
+
+        for usage in (None, RunningEpochWise()):
+            expected = history(RunningAverage(MeanSquaredError(), alpha=0.5), data, 2, usage=usage)
+            actual = history(RunningAverage(theirs, alpha=0.5), data, 2, usage=usage)
+            assert expected == [value if value is None else pytest.approx(float(value)) for value in actual]
+        assert 0 == theirs._update_count
+
+    def test_of_an_expression(self) -> None:
+        """What arithmetic makes of metrics is smoothed batch by batch, each metric with its own transform."""
+        error = MeanSquaredError(lambda output: output["pair"])
+        data = [{"pair": (torch.tensor([y]), torch.tensor([0.0]))} for y in (1.0, 3.0)]
+
+        seen = history(RunningAverage(2 * error + 1, alpha=0.5), data)
+
+        assert all(isinstance(value, torch.Tensor) for value in seen)
+        assert [3.0, 11.0] == [value.item() for value in seen]
+
+    def test_of_a_member_of_a_group(self) -> None:
+        """A member, one that another accumulates for as well, is smoothed by itself."""
+        group = MetricGroup({"mse": MeanSquaredError(), "rmse": RootMeanSquaredError()})
+        average, engine = RunningAverage(group.metrics["rmse"], alpha=0.5), Engine(step)
+        group.attach(engine, "group")
+        average.attach(engine, "average")
+
+        metrics = engine.run([(torch.tensor([y]), torch.tensor([0.0])) for y in (1.0, 3.0)]).metrics
+
+        assert (5.0, 2.0) == (metrics["mse"], metrics["average"].item())
+
+    def test_as_a_member_of_a_group(self) -> None:
+        """In a group the source takes the output with its own transform."""
+        group = MetricGroup(
+            {
+                "metric": RunningAverage(MeanSquaredError(lambda output: output["pair"]), alpha=0.5),
+                "output": RunningAverage(alpha=0.5, output_transform=lambda output: output["loss"]),
+            }
+        )
+        for y in (1.0, 3.0):
+            group.update({"pair": (torch.tensor([y]), torch.tensor([0.0])), "loss": y})
+
+        assert {"metric": 5.0, "output": 2.0} == {name: float(value) for name, value in group.compute().items()}
+
+    def test_an_iteration_does_not_wait(self) -> None:
+        """The values of sources and outputs stay where they are."""
+        pair = {"device": "cuda"}
+        with FakeTensorMode():
+            for metric in (RunningAverage(), RunningAverage(MeanSquaredError()), RunningAverage(2 * Average())):
+                output: Any = torch.ones(3, **pair)
+                engine = Engine(step)
+                metric.attach(engine, "m")
+                data = output if metric.src is None or isinstance(metric.src, MetricsLambda) else (output, output)
+                value = engine.run([data, data]).metrics["m"]
+
+                assert "cuda" == value.device.type
+
+    def test_an_epoch_without_a_batch_has_no_value(self) -> None:
+        """Data that ends where an epoch does ends the run, and the average stays."""
+        engine = Engine(step)
+        RunningAverage(Average(), alpha=0.5).attach(engine, "m", RunningEpochWise())
+        with pytest.warns(UserWarning, match="no more batches"):
+            state = engine.run(iter([1.0, 3.0]), max_epochs=3, epoch_length=2)
+
+        assert ("exhausted", {"m": 2.0}) == (state.stop_reason, state.metrics)
+
+
+def errors(rank: int, targets: list[list[float]], usage: str) -> tuple[list[float], list[float]]:
+    """Return the averages of a metric and of the output after each iteration or epoch of two, on a process."""
+    metric, output, engine = RunningAverage(MeanSquaredError(), alpha=0.5), RunningAverage(alpha=0.5), Engine(step)
+    output._output_transform = lambda output: output[1].mean()
+    seen: tuple[list[float], list[float]] = ([], [])
+    metric.attach(engine, "metric", usage)
+    output.attach(engine, "output", usage)
+    event = Events.EPOCH_COMPLETED if usage == "running_epoch_wise" else Events.ITERATION_COMPLETED
+
+    def note() -> None:
+        for values, name in zip(seen, ("metric", "output"), strict=True):
+            values.append(float(engine.state.metrics[name]))
+
+    engine.add_event_handler(event, note)
+    engine.run([(torch.zeros(rank + 1), torch.full((rank + 1,), y)) for y in targets[rank]], max_epochs=2)
+    return seen
+
+
+class TestSeveralProcesses:
+    def test_each_batch_is_that_of_all(self, ranks: Any) -> None:
+        """The source's value is that of the batches of all; of the output it is the mean."""
+        squares = [(1 * 1 + 2 * 9) / 3, (1 * 4 + 2 * 1) / 3] * 2
+        expected = (
+            pytest.approx(smoothed(squares, 0.5)),
+            pytest.approx(smoothed([2.0, 1.5] * 2, 0.5)),
+        )
+
+        assert [expected] * 2 == ranks.run(errors, [[1.0, 2.0], [3.0, 1.0]], "running_batch_wise")
+
+    def test_epochs_may_differ_in_length(self, ranks: Any) -> None:
+        """With an average over epochs each process may have another number of batches."""
+        square = (1 * 1 + 1 * 4 + 2 * 9) / 4
+
+        expected = (pytest.approx([square] * 2), pytest.approx([2.5] * 2))
+
+        assert [expected] * 2 == ranks.run(errors, [[1.0, 2.0], [3.0]], "running_epoch_wise")
+
+    @pytest.mark.parametrize("as_tensors", [False, True])
+    def test_who_has_no_value_does_not_count(self, ranks: Any, as_tensors: bool) -> None:
+        """The mean is over the processes that have an average, and each keeps its own."""
+        outputs = [[1.0, 2.0], [], [4.0]]
+
+        for parts, expected in ((outputs[:2], 1.5), (outputs[::2], (1.5 + 4.0) / 2)):
+            assert [(expected, expected)] * 2 == ranks.run(average_of_outputs, parts, as_tensors)
+
+
+def average_of_outputs(rank: int, parts: list[list[float]], as_tensors: bool) -> tuple[float, float]:
+    metric = RunningAverage(alpha=0.5)
+    for output in parts[rank]:
+        metric.update(torch.tensor(output) if as_tensors else output)
+    return float(metric.compute()), float(metric.compute())
 
 
 class TestTwoEngines:

@@ -1,0 +1,69 @@
+"""How a metric's value is written to `engine.state.metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, get_args
+
+from torch import Tensor
+
+__all__ = ["ResultMode", "check_result_mode", "write"]
+
+ResultMode: TypeAlias = Literal["flatten", "named", "both"]
+
+
+def check_result_mode(mode: object) -> None:
+    """Refuse what is no mode.
+
+    Raises:
+        ValueError: it is none; the message lists them.
+    """
+    if mode not in get_args(ResultMode):
+        raise ValueError(f"metrics_result_mode must be one of {get_args(ResultMode)}, got {mode!r}")
+
+
+def write(metrics: dict[str, Any], name: str, value: Any, read: bool, mode: ResultMode) -> None:
+    """Write a value under its name; the items of a mapping under theirs, as the mode says.
+
+    Args:
+        metrics: where to write.
+        name: what the metric was attached as.
+        value: what the metric computed.
+        read: move tensors to the host, and make a number of one without dimensions; otherwise they
+            stay on their device, detached, so that nobody waits until somebody reads them.
+        mode: "flatten" writes the items of a mapping, "named" the mapping, "both" both.
+
+    Raises:
+        ValueError: the mapping has `name` as a key, and both would be written.
+
+    >>> import torch
+    >>> metrics = {}
+    >>> write(metrics, "loss", torch.tensor(0.5), read=True, mode="both")
+    >>> write(metrics, "errors", {"mse": 4.0}, read=True, mode="both")
+    >>> metrics
+    {'loss': 0.5, 'mse': 4.0, 'errors': {'mse': 4.0}}
+    """
+    if not isinstance(value, Mapping):
+        number = read and isinstance(value, Tensor) and value.ndim == 0
+        metrics[name] = value.item() if number else _detached(value, read)
+        return
+    if name in value and mode == "both":
+        raise ValueError(
+            f"name must not be one of the keys that the metric computes, {list(value)}, got {name!r}; "
+            "attach it under another name, or pass metrics_result_mode='flatten'"
+        )
+    items = {key: _detached(item, read) for key, item in value.items()}
+    if mode != "named":
+        metrics.update(items)
+    if mode != "flatten":
+        metrics[name] = items
+
+
+def _detached(value: Any, read: bool) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().cpu() if read else value.detach()
+    if type(value) in (tuple, list):
+        return type(value)(_detached(item, read) for item in value)
+    if type(value) is dict:
+        return {key: _detached(item, read) for key, item in value.items()}
+    return value
