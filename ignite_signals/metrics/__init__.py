@@ -6,7 +6,9 @@ from ignite_signals.metrics.accumulation import VariableAccumulation
 from ignite_signals.metrics.accuracy import Accuracy
 from ignite_signals.metrics.adapter import TorchMetricsAdapter, as_metric
 from ignite_signals.metrics.average import Average
+from ignite_signals.metrics.classification_report import ClassificationReport
 from ignite_signals.metrics.epoch_metric import EpochMetric
+from ignite_signals.metrics.fbeta import Fbeta
 from ignite_signals.metrics.frequency import Frequency
 from ignite_signals.metrics.geometric_average import GeometricAverage
 from ignite_signals.metrics.loss import Loss
@@ -14,8 +16,11 @@ from ignite_signals.metrics.mean_squared_error import MeanSquaredError
 from ignite_signals.metrics.metric import Metric
 from ignite_signals.metrics.metric_group import MetricGroup
 from ignite_signals.metrics.metrics_lambda import MetricsLambda
+from ignite_signals.metrics.precision import Precision
+from ignite_signals.metrics.recall import Recall
 from ignite_signals.metrics.root_mean_squared_error import RootMeanSquaredError
 from ignite_signals.metrics.running_average import RunningAverage
+from ignite_signals.metrics.top_k_categorical_accuracy import TopKCategoricalAccuracy
 from ignite_signals.metrics.usage import (
     BatchFiltered,
     BatchWise,
@@ -31,8 +36,10 @@ __all__ = [
     "Average",
     "BatchFiltered",
     "BatchWise",
+    "ClassificationReport",
     "EpochMetric",
     "EpochWise",
+    "Fbeta",
     "Frequency",
     "GeometricAverage",
     "Loss",
@@ -41,11 +48,14 @@ __all__ = [
     "MetricGroup",
     "MetricUsage",
     "MetricsLambda",
+    "Precision",
+    "Recall",
     "RootMeanSquaredError",
     "RunningAverage",
     "RunningBatchWise",
     "RunningEpochWise",
     "SingleEpochRunningBatchWise",
+    "TopKCategoricalAccuracy",
     "TorchMetricsAdapter",
     "VariableAccumulation",
     "as_metric",

@@ -2,23 +2,105 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Any
+from abc import abstractmethod
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from ignite_signals.exceptions import NotComputableError
-from ignite_signals.metrics.classification import Case, Kind, classify, differs_from_0_and_1
-from ignite_signals.metrics.device_value import as_tensor_by
-from ignite_signals.metrics.metric import Metric, unchanged
-from ignite_signals.metrics.output import parts
+from ignite_signals.metrics.classification import (
+    Case,
+    Classification,
+    class_indices,
+    no_class,
+    not_0_or_1,
+    num_not_0_or_1,
+)
+from ignite_signals.metrics.mean import sum_dtype
 
-__all__ = ["Accuracy"]
+__all__ = ["Accuracy", "ShareOfRight"]
 
 
-class Accuracy(Metric):
+class ShareOfRight(Classification):
+    """Count the right predictions among all; a subclass says which are right.
+
+    It shows the targets that must be classes to `_see`, and adds to `_invalid` how many values are
+    not 0 and 1 where they must be. Of the targets the lowest and the highest are kept, which tell at
+    the end whether all were classes.
+    """
+
+    _reductions: ClassVar[dict[str, str]] = {
+        "_num_correct": "SUM",
+        "_num_examples": "SUM",
+        "_num_classes": "MAX",
+        "_lowest": "MIN",
+        "_highest": "MAX",
+        "_invalid": "SUM",
+    }
+    _accumulates_by: ClassVar[tuple[str, ...] | None] = (*(Classification._accumulates_by or ()), "_num_right")
+
+    _num_correct: Tensor
+    _num_classes: int
+    _lowest: Tensor
+    _highest: Tensor
+    _invalid: Tensor
+
+    def _create(self, device: torch.device, values: Tensor) -> None:
+        for name in ("_num_correct", "_lowest", "_highest", "_invalid"):
+            setattr(self, name, torch.zeros((), dtype=torch.int64, device=device))
+
+    def _look_at(self, y_pred: Tensor, y: Tensor) -> Case:
+        case = super()._look_at(y_pred, y)
+        loaded = self._num_classes if self._num_examples else case.num_classes
+        if loaded != case.num_classes:
+            raise ValueError(f"y_pred must keep {loaded} classes until reset for {type(self).__name__}, got {case}")
+        self._num_classes = case.num_classes
+        return case
+
+    def update(self, output: Any) -> None:
+        """Take in `(y_pred, y)`.
+
+        Raises:
+            TypeError: `output` is not a pair of real tensors.
+            ValueError: their shapes do not fit, or the number of classes changed.
+            RuntimeError: the kind changed between two batches.
+        """
+        y_pred, y, case = self._pair(output)
+        if not self._batch_size:
+            return
+        if not self._placed:
+            self._place(y_pred)
+        num_right = self._num_right(y_pred, y, case)
+        self._num_correct += num_right if self._follows_values else num_right.to(self._device)
+        self._num_examples += self._batch_size
+
+    @abstractmethod
+    def _num_right(self, y_pred: Tensor, y: Tensor, case: Case) -> Tensor:
+        """Return how many predictions of a batch are right, unread."""
+
+    def _see(self, y: Tensor) -> None:
+        lowest, highest = y.aminmax()
+        if not self._follows_values:
+            lowest, highest = lowest.to(self._device), highest.to(self._device)
+        torch.minimum(self._lowest, lowest, out=self._lowest)
+        torch.maximum(self._highest, highest, out=self._highest)
+
+    def _value(self) -> Tensor:
+        return self._num_correct.to(sum_dtype(self._num_correct.device)) / self._num_examples
+
+    def _no_class(self) -> Tensor:
+        return (self._lowest < 0) | (self._highest >= self._num_classes)
+
+    def _bad_input(self) -> Tensor:
+        return self._no_class() | (self._invalid > 0)
+
+    def _complaint(self) -> str:
+        if self._no_class():
+            return no_class(self, self._num_classes, f"some from {self._lowest} to {self._highest}")
+        return not_0_or_1(self)
+
+
+class Accuracy(ShareOfRight):
     """Measure the share of right predictions, binary, multiclass or multilabel.
 
     The accuracy is (TP + TN) / (TP + TN + FP + FN). A multilabel prediction is right if all of
@@ -35,11 +117,12 @@ class Accuracy(Metric):
         skip_unrolling: give lists to `update` as they are.
 
     Raises:
-        ValueError: shapes do not fit; values are not 0 and 1 where they must be (on a GPU this is told
-            by `compute`, since `update` does not wait for the device, and a value that is not read is NaN);
-            the number of classes changed.
+        TypeError: `y_pred` or `y` is no real tensor.
+        ValueError: shapes do not fit, or the number of classes changed; or, told by `compute`, since `update`
+            does not wait for the device, classes were not in [0, C), or values not 0 and 1 where they must be.
+            A value that is not read is NaN then.
         RuntimeError: the kind changed between two batches.
-        NotComputableError: `compute` was called before any example was seen.
+        NotComputableError: `compute` was called before any sample was seen.
 
     >>> accuracy = Accuracy()
     >>> accuracy.update((torch.tensor([[0.9, 0.1], [0.2, 0.8]]), torch.tensor([0, 0])))
@@ -52,94 +135,16 @@ class Accuracy(Metric):
     {'accuracy': 0.6666666666666666}
     """
 
-    _state_dict_all_req_keys = ("_num_correct", "_num_examples", "_invalid")
-
-    def __init__(
-        self,
-        output_transform: Callable[[Any], Any] = unchanged,
-        is_multilabel: bool = False,
-        device: str | torch.device | None = None,
-        skip_unrolling: bool = False,
-    ) -> None:
-        self._is_multilabel = is_multilabel
-        super().__init__(output_transform, device=device, skip_unrolling=skip_unrolling)
-
-    def reset(self) -> None:
-        """Forget what was seen, and of which kind it was."""
-        self._num_correct = torch.zeros((), dtype=torch.int64, device=self._device)
-        self._num_examples = 0
-        self._invalid: Tensor | None = None
-        self._case: Case | None = None
-        self._shapes: tuple[torch.Size, torch.Size] | None = None
-
-    def update(self, output: Any) -> None:
-        """Take in `(y_pred, y)`."""
-        y_pred, y = parts(self, output, "(y_pred, y)", (2,))
-        kind = self._kind(y_pred, y)
-        if kind == "multiclass":
-            y_pred = y_pred.argmax(dim=1)
-        else:
-            self._check_values(y_pred, y)
-        correct = _matches(y_pred, y)
-        if kind == "multilabel":
-            correct = correct.all(dim=1)
-        self._num_correct = self._num_correct + self._moved(correct.sum())
-        self._num_examples += correct.numel()
-
-    def _kind(self, y_pred: Tensor, y: Tensor) -> Kind:
-        # Batches of one run are of one shape, up to the last: look at it when it changes.
-        if self._case is None or (y_pred.shape, y.shape) != self._shapes:
-            case = classify(y_pred, y, self._is_multilabel)
-            self._check_same(case)
-            self._case, self._shapes = case, (y_pred.shape, y.shape)
-        return self._case.kind
-
-    def _check_same(self, case: Case) -> None:
-        if self._case is None or case == self._case:
-            return
-        if case.kind != self._case.kind:
-            raise RuntimeError(f"y_pred and y must stay {self._case.kind} until reset, got {case.kind} ones")
-        raise ValueError(f"y_pred must keep {self._case.num_classes} classes until reset, got {case.num_classes}")
-
-    def _check_values(self, *tensors: Tensor) -> None:
-        for tensor in tensors:
-            if tensor.dtype == torch.bool:
-                continue
-            invalid = differs_from_0_and_1(tensor)
-            if tensor.is_cpu and invalid:
-                raise ValueError(_NOT_0_AND_1)
-            if not tensor.is_cpu:
-                # To look at it here would make every iteration wait for the device.
-                self._invalid = invalid if self._invalid is None else self._invalid | invalid
-
-    def _ratio(self) -> Tensor:
-        if self._num_examples == 0:
-            raise NotComputableError("Accuracy has seen no example: it must be updated before it is computed")
-        ratio = self._num_correct.to(self._float) / self._num_examples
-        return ratio if self._invalid is None else ratio.masked_fill(self._invalid, math.nan)
-
-    @as_tensor_by(_ratio)
-    def compute(self) -> float:
-        """Return the share of right predictions, in [0, 1].
-
-        Raises:
-            NotComputableError: nothing was seen.
-            ValueError: values on a GPU were not 0 and 1.
-        """
-        ratio = float(self._ratio().item())
-        if math.isnan(ratio):
-            raise ValueError(_NOT_0_AND_1)
-        return ratio
-
-
-_NOT_0_AND_1 = (
-    "y_pred and y must be zeros and ones where they are binary or multilabel, got other values; "
-    "round probabilities with output_transform"
-)
-
-
-def _matches(y_pred: Tensor, y: Tensor) -> Tensor:
-    """Compare entry by entry, in the shape of the targets and on the device of the predictions."""
-    if y_pred.shape != y.shape:
-        y_pred = y_pred.reshape(y.shape)
-    return y_pred == (y if y.device == y_pred.device else y.to(y_pred.device))
+    def _num_right(self, y_pred: Tensor, y: Tensor, case: Case) -> Tensor:
+        if case.kind == "multiclass":
+            y = class_indices(y)
+            self._see(y)
+            return torch.count_nonzero(self._best(y_pred) == y)
+        for values in (y_pred, y):
+            if values.dtype is not torch.bool:
+                count = num_not_0_or_1(values)
+                self._invalid += count if self._follows_values else count.to(self._device)
+        if case.kind == "binary":
+            return torch.count_nonzero((y_pred if y_pred.shape == y.shape else y_pred.reshape(y.shape)) == y)
+        # In a third of the time that `all` takes.
+        return torch.count_nonzero((y_pred == y).sum(dim=1, dtype=torch.int32) == case.num_classes)
