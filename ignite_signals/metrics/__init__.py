@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from ignite_signals.metrics import fairness
 from ignite_signals.metrics.accumulation import VariableAccumulation
 from ignite_signals.metrics.accuracy import Accuracy
 from ignite_signals.metrics.adapter import TorchMetricsAdapter, as_metric
 from ignite_signals.metrics.average import Average
 from ignite_signals.metrics.classification_report import ClassificationReport
+from ignite_signals.metrics.cohen_kappa import CohenKappa
+from ignite_signals.metrics.confusion_matrix import (
+    ConfusionMatrix,
+    DiceCoefficient,
+    IoU,
+    JaccardIndex,
+    cmAccuracy,
+    cmPrecision,
+    cmRecall,
+    mIoU,
+)
 from ignite_signals.metrics.epoch_metric import EpochMetric
 from ignite_signals.metrics.fbeta import Fbeta
 from ignite_signals.metrics.frequency import Frequency
 from ignite_signals.metrics.geometric_average import GeometricAverage
 from ignite_signals.metrics.loss import Loss
+from ignite_signals.metrics.matthews_corrcoef import MatthewsCorrCoef
 from ignite_signals.metrics.mean_squared_error import MeanSquaredError
 from ignite_signals.metrics.metric import Metric
 from ignite_signals.metrics.metric_group import MetricGroup
 from ignite_signals.metrics.metrics_lambda import MetricsLambda
+from ignite_signals.metrics.multilabel_confusion_matrix import MultiLabelConfusionMatrix
 from ignite_signals.metrics.precision import Precision
 from ignite_signals.metrics.recall import Recall
 from ignite_signals.metrics.root_mean_squared_error import RootMeanSquaredError
@@ -37,17 +51,24 @@ __all__ = [
     "BatchFiltered",
     "BatchWise",
     "ClassificationReport",
+    "CohenKappa",
+    "ConfusionMatrix",
+    "DiceCoefficient",
     "EpochMetric",
     "EpochWise",
     "Fbeta",
     "Frequency",
     "GeometricAverage",
+    "IoU",
+    "JaccardIndex",
     "Loss",
+    "MatthewsCorrCoef",
     "MeanSquaredError",
     "Metric",
     "MetricGroup",
     "MetricUsage",
     "MetricsLambda",
+    "MultiLabelConfusionMatrix",
     "Precision",
     "Recall",
     "RootMeanSquaredError",
@@ -59,4 +80,9 @@ __all__ = [
     "TorchMetricsAdapter",
     "VariableAccumulation",
     "as_metric",
+    "cmAccuracy",
+    "cmPrecision",
+    "cmRecall",
+    "fairness",
+    "mIoU",
 ]
