@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ignite_signals.metrics import fairness
+from ignite_signals.metrics import clustering, fairness, rec_sys
 from ignite_signals.metrics.accumulation import VariableAccumulation
 from ignite_signals.metrics.accuracy import Accuracy
 from ignite_signals.metrics.adapter import TorchMetricsAdapter, as_metric
 from ignite_signals.metrics.average import Average
+from ignite_signals.metrics.average_precision import AveragePrecision
 from ignite_signals.metrics.classification_report import ClassificationReport
 from ignite_signals.metrics.cohen_kappa import CohenKappa
 from ignite_signals.metrics.confusion_matrix import (
@@ -25,13 +26,17 @@ from ignite_signals.metrics.frequency import Frequency
 from ignite_signals.metrics.geometric_average import GeometricAverage
 from ignite_signals.metrics.loss import Loss
 from ignite_signals.metrics.matthews_corrcoef import MatthewsCorrCoef
+from ignite_signals.metrics.mean_average_precision import MeanAveragePrecision
 from ignite_signals.metrics.mean_squared_error import MeanSquaredError
 from ignite_signals.metrics.metric import Metric
 from ignite_signals.metrics.metric_group import MetricGroup
 from ignite_signals.metrics.metrics_lambda import MetricsLambda
 from ignite_signals.metrics.multilabel_confusion_matrix import MultiLabelConfusionMatrix
 from ignite_signals.metrics.precision import Precision
+from ignite_signals.metrics.precision_recall_curve import PrecisionRecallCurve
+from ignite_signals.metrics.rec_sys import NDCG, HitRate
 from ignite_signals.metrics.recall import Recall
+from ignite_signals.metrics.roc_auc import ROC_AUC, RocCurve
 from ignite_signals.metrics.root_mean_squared_error import RootMeanSquaredError
 from ignite_signals.metrics.running_average import RunningAverage
 from ignite_signals.metrics.top_k_categorical_accuracy import TopKCategoricalAccuracy
@@ -46,8 +51,11 @@ from ignite_signals.metrics.usage import (
 )
 
 __all__ = [
+    "NDCG",
+    "ROC_AUC",
     "Accuracy",
     "Average",
+    "AveragePrecision",
     "BatchFiltered",
     "BatchWise",
     "ClassificationReport",
@@ -59,10 +67,12 @@ __all__ = [
     "Fbeta",
     "Frequency",
     "GeometricAverage",
+    "HitRate",
     "IoU",
     "JaccardIndex",
     "Loss",
     "MatthewsCorrCoef",
+    "MeanAveragePrecision",
     "MeanSquaredError",
     "Metric",
     "MetricGroup",
@@ -70,7 +80,9 @@ __all__ = [
     "MetricsLambda",
     "MultiLabelConfusionMatrix",
     "Precision",
+    "PrecisionRecallCurve",
     "Recall",
+    "RocCurve",
     "RootMeanSquaredError",
     "RunningAverage",
     "RunningBatchWise",
@@ -80,9 +92,11 @@ __all__ = [
     "TorchMetricsAdapter",
     "VariableAccumulation",
     "as_metric",
+    "clustering",
     "cmAccuracy",
     "cmPrecision",
     "cmRecall",
     "fairness",
     "mIoU",
+    "rec_sys",
 ]
