@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ignite_signals.metrics import clustering, fairness, rec_sys
+from ignite_signals.metrics import clustering, fairness, rec_sys, regression
 from ignite_signals.metrics.accumulation import VariableAccumulation
 from ignite_signals.metrics.accuracy import Accuracy
 from ignite_signals.metrics.adapter import TorchMetricsAdapter, as_metric
@@ -26,7 +26,9 @@ from ignite_signals.metrics.frequency import Frequency
 from ignite_signals.metrics.geometric_average import GeometricAverage
 from ignite_signals.metrics.loss import Loss
 from ignite_signals.metrics.matthews_corrcoef import MatthewsCorrCoef
+from ignite_signals.metrics.mean_absolute_error import MeanAbsoluteError
 from ignite_signals.metrics.mean_average_precision import MeanAveragePrecision
+from ignite_signals.metrics.mean_pairwise_distance import MeanPairwiseDistance
 from ignite_signals.metrics.mean_squared_error import MeanSquaredError
 from ignite_signals.metrics.metric import Metric
 from ignite_signals.metrics.metric_group import MetricGroup
@@ -72,7 +74,9 @@ __all__ = [
     "JaccardIndex",
     "Loss",
     "MatthewsCorrCoef",
+    "MeanAbsoluteError",
     "MeanAveragePrecision",
+    "MeanPairwiseDistance",
     "MeanSquaredError",
     "Metric",
     "MetricGroup",
@@ -99,4 +103,5 @@ __all__ = [
     "fairness",
     "mIoU",
     "rec_sys",
+    "regression",
 ]

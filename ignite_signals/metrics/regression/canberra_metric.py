@@ -1,0 +1,41 @@
+"""CanberraMetric: the sum of the absolute errors, each relative to its pair."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ignite_signals.metrics.regression.base import SumOfErrors
+
+__all__ = ["CanberraMetric"]
+
+
+class CanberraMetric(SumOfErrors):
+    """Sum the absolute errors of all samples, each relative to the size of its pair.
+
+    The value is `sum |y - y_pred| / (|y| + |y_pred|)`; `y_pred` and `y` are of shape `(N,)` or `(N, 1)`. A pair of
+    zeros adds 0, as in SciPy.
+
+    The formula is that of Botchkarev, "Performance Metrics (Error Measures) in Machine Learning Regression,
+    Forecasting and Prognostics", 2018, https://arxiv.org/abs/1809.03006.
+
+    Args:
+        output_transform: makes `(y_pred, y)` of `engine.state.output`.
+        device: where to sum; by default where the predictions are.
+        skip_unrolling: give lists to `update` as they are.
+
+    Raises:
+        TypeError: `y_pred` or `y` is no tensor, or a complex one.
+        ValueError: their shapes do not fit.
+        NotComputableError: `compute` was called before any sample was seen.
+
+    >>> import torch
+    >>> metric = CanberraMetric()
+    >>> metric.update((torch.tensor([1.0, 3.0, 4.0]), torch.tensor([1.0, 2.0, 8.0])))
+    >>> round(metric.compute(), 4)
+    0.5333
+    """
+
+    def _summed(self, y_pred: Tensor, y: Tensor) -> Tensor:
+        sizes = y.abs().add_(y_pred.abs()).clamp_min_(torch.finfo(y.dtype).tiny)
+        return (y - y_pred).abs_().div_(sizes).sum()
