@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Callable
 from numbers import Number
@@ -113,5 +114,18 @@ def _of_tensors(tensor: Tensor, op: str, group: ProcessGroup) -> Tensor:
         return functools.reduce(_FOLDS[op], rows.unbind())
     dtype = _WIDER.get(tensor.dtype, tensor.dtype)
     carried = torch.empty(tensor.shape, dtype=dtype, device=carrier(group)).copy_(tensor.detach())
+    nans = carried.isnan() if op in ("MIN", "MAX") and dtype.is_floating_point else None
     dist.all_reduce(carried, op=getattr(dist.ReduceOp, op), group=group)
+    if nans is not None:
+        _spread_nans(carried, nans, group)
     return carried.to(device=tensor.device, dtype=tensor.dtype)
+
+
+def _spread_nans(reduced: Tensor, nans: Tensor, group: ProcessGroup) -> None:
+    """Make NaN of the entries that are NaN on any rank, as torch's own minimum and maximum do.
+
+    The backends compare with `<`, so that the order of the ranks would decide whether a NaN stays.
+    """
+    flags = nans.to(torch.uint8)
+    dist.all_reduce(flags, op=dist.ReduceOp.MAX, group=group)
+    reduced.masked_fill_(flags.bool(), math.nan)

@@ -171,3 +171,13 @@ def test_what_is_no_group_is_refused(ranks: Ranks) -> None:
 
     assert "group must be what new_group returned, a list of ranks or None, got 'all'" == first
     assert "ranks must be in [0, 2), as there are 2 process(es), got (0, 2)" == second
+
+
+@pytest.mark.parametrize(("op", "expected"), [("MIN", [1.0, 3.0]), ("MAX", [2.0, 5.0])])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_nan_on_any_rank_stays_one(ranks, op, expected, rank):
+    """The order of the ranks does not decide whether a NaN is seen, and the other entries are what they are."""
+    values = [torch.tensor([1.0, 3.0, 0.0]), torch.tensor([2.0, 5.0, 0.0])]
+    values[rank][2] = torch.nan
+    for result, _ in ranks.run(reduced, values, op):
+        assert (expected, True) == (result[:2].tolist(), bool(result[2].isnan()))
