@@ -18,7 +18,8 @@ from typing import Any
 import attrs
 import pytest
 
-from ignite_signals import Events, State, engine, exceptions, handlers, metrics, testing, utils
+from ignite_signals import Events, State, distributed, engine, exceptions, handlers, metrics, testing, utils
+from ignite_signals.metrics import clustering, fairness, regression
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -175,7 +176,11 @@ def test_the_table_of_the_state_has_every_field():
     assert {field.name for field in attrs.fields(State)} == set(table_below("state.md", "State"))
 
 
-@pytest.mark.parametrize("module", [engine, metrics, handlers, testing, utils, exceptions], ids=lambda m: m.__name__)
+PUBLIC = [engine, metrics, distributed, handlers, testing, utils, exceptions]
+FAMILIES = [clustering, fairness, regression]
+
+
+@pytest.mark.parametrize("module", [*PUBLIC, *FAMILIES], ids=lambda module: module.__name__)
 def test_the_reference_has_every_public_name(module):
     """What a module exports is documented."""
     text = (DOCS / "api.md").read_text(encoding="utf-8")

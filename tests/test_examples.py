@@ -116,6 +116,16 @@ def test_digits_gives_the_accuracy_of_its_best_epoch():
     assert "completed after 102 iterations" in text
 
 
+def test_digits_shows_what_each_digit_is_taken_for():
+    """The counts of each digit are those of the test images, and the recall is the share on the diagonal."""
+    rows = found(r"^ +(\d) +([\d.]+)% +((?:[ ]+[\d.]+){10})$", printed("digits", "--epochs", "1"))
+    counts = [[0 if count == "." else int(count) for count in row[2].split()] for row in rows]
+    assert [str(digit) for digit in range(10)] == [digit for digit, _, _ in rows]
+    assert 359 == sum(map(sum, counts))
+    recall = [f"{row[digit] / sum(row):.1%}" for digit, row in enumerate(counts)]
+    assert recall == [f"{percent}%" for _, percent, _ in rows]
+
+
 def interrupted_at(beginning: str, name: str, *arguments: str, ends: tuple[int, str] = (0, "")) -> str:
     """Return what a program prints after a Ctrl-C that comes when it has printed such a line."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
