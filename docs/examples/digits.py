@@ -6,7 +6,8 @@ program shows
 - one evaluator for three data sets, its handler attached for one run at a time by `with`;
 - filters: the loss every 50 iterations, the very first loss once, a predicate of the user's own;
 - an event of the user's own, sent whenever the network has become better;
-- a run that Ctrl-C ends in order: the best network so far is kept.
+- a run that Ctrl-C ends in order: the best network so far is kept;
+- metrics by class: how many of each digit are found, and what the others are taken for.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from ignite_signals import Engine, EventEnum, Events, create_supervised_evaluator, create_supervised_trainer
-from ignite_signals.metrics import Accuracy, Loss
+from ignite_signals.metrics import Accuracy, ConfusionMatrix, Loss, Recall
 from ignite_signals.utils import manual_seed
 
 Loader = DataLoader[tuple[Tensor, ...]]
@@ -67,9 +68,8 @@ def train(epochs: int, device: torch.device) -> None:
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.05)
     loss_fn = nn.CrossEntropyLoss()
     trainer = create_supervised_trainer(network, optimizer, loss_fn, device=device)
-    evaluator = create_supervised_evaluator(
-        network, metrics={"accuracy": Accuracy(), "loss": Loss(loss_fn)}, device=device
-    )
+    metrics = {"accuracy": Accuracy(), "loss": Loss(loss_fn), "recall": Recall(), "confusion": ConfusionMatrix(10)}
+    evaluator = create_supervised_evaluator(network, metrics=metrics, device=device)
     trainer.register_events(*Progress)
     best: dict[str, Any] = {"epoch": 0, "accuracy": 0.0}
 
@@ -83,7 +83,7 @@ def train(epochs: int, device: torch.device) -> None:
 
     @trainer.on(Events.EPOCH_COMPLETED)
     def evaluate(trainer: Engine) -> None:
-        results: dict[str, dict[str, float]] = {}
+        results: dict[str, dict[str, Any]] = {}
 
         def keep(evaluator: Engine, name: str) -> None:
             results[name] = evaluator.state.metrics
@@ -121,7 +121,16 @@ def train(epochs: int, device: torch.device) -> None:
     network.load_state_dict(best["network"])
     print(f"the best network, number {state.new_best}, is that of epoch {best['epoch']}:")
     print(f"validation accuracy {best['accuracy']:.2%}")
-    print(f"test accuracy {evaluator.run(data['test']).metrics['accuracy']:.2%}")
+    test = evaluator.run(data["test"]).metrics
+    print(f"test accuracy {test['accuracy']:.2%}")
+    show_classes(test["recall"], test["confusion"])
+
+
+def show_classes(recall: Tensor, confusion: Tensor) -> None:
+    """Print the share of each digit that was found, and how often it was taken for which."""
+    print("digit  recall  taken for" + "".join(f"{digit:4}" for digit in range(10)))
+    for digit, (found, row) in enumerate(zip(recall.tolist(), confusion.tolist(), strict=True)):
+        print(f"{digit:5} {found:7.1%}           " + "".join(f"{int(count) or '.':>4}" for count in row))
 
 
 def main() -> None:
