@@ -104,14 +104,14 @@ class ClassCounts(Classification):
         self._invalid = torch.zeros((), dtype=torch.int64, device=device)
 
     def _place(self, values: Tensor) -> None:
-        super()._place(values)
         # Of a state that was loaded the kind is not known: an index must not reach beyond it.
-        if tuple(self._counts.shape) != self._shape:
+        if self._num_examples and tuple(self._counts.shape) != self._shape:
             raise ValueError(
                 f"y_pred and y must be of the kind and number of classes of the state that {type(self).__name__} "
                 f"has loaded, with counts of shape {tuple(self._counts.shape)}, got some for {self._shape}; "
                 "reset it first"
             )
+        super()._place(values)
 
     def update(self, output: Any) -> None:
         """Take in `(y_pred, y)`.

@@ -11,7 +11,14 @@ import torch
 from torch import Tensor
 
 from ignite_signals.exceptions import NotComputableError
-from ignite_signals.metrics.contingency import bin_of_label, checked_num_classes, contingency, whole
+from ignite_signals.metrics.contingency import (
+    bin_of_label,
+    check_counts,
+    check_real,
+    checked_num_classes,
+    contingency,
+    whole,
+)
 from ignite_signals.metrics.device_value import as_tensor_by
 from ignite_signals.metrics.epoch_metric import EpochMetric
 from ignite_signals.metrics.mean import sum_dtype
@@ -46,7 +53,7 @@ class CohenKappa(EpochMetric):
             the data. By default they may be any whole numbers.
 
     Raises:
-        TypeError: `y_pred` or `y` is no tensor.
+        TypeError: `y_pred` or `y` is no real tensor.
         ValueError: `weights` or `num_classes` is none of those above; shapes do not fit; or, when it is
             computed, labels were not whole numbers, or no classes.
         NotComputableError: `compute` was called before any sample was seen.
@@ -93,8 +100,14 @@ class CohenKappa(EpochMetric):
 
         Raises:
             TypeError: `state_dict` is not a mapping.
-            ValueError: it lacks a key.
+            ValueError: it lacks a key, or is that of a metric with another `num_classes`.
         """
+        check_counts(self, state_dict, 0 if self.num_classes is None else (self.num_classes + 2) ** 2)
+        if self.num_classes is not None and isinstance(state_dict, Mapping) and state_dict.get("_predictions"):
+            raise ValueError(
+                f"state_dict must be that of a {type(self).__name__} with num_classes={self.num_classes}, which "
+                "counts, got that of one that keeps all outputs"
+            )
         super().load_state_dict(state_dict)
         self._placed = False  # it may have been saved from another device
 
@@ -102,7 +115,7 @@ class CohenKappa(EpochMetric):
         """Take in `(y_pred, y)`.
 
         Raises:
-            TypeError: `output` is not a pair of tensors.
+            TypeError: `output` is not a pair of real tensors.
             ValueError: their shapes do not fit.
         """
         if self.num_classes is None:
@@ -112,7 +125,8 @@ class CohenKappa(EpochMetric):
             # What most outputs are is told by the fewest questions: this stands before every update.
             if not (isinstance(y_pred, Tensor) and isinstance(y, Tensor) and y_pred.shape == y.shape and y.ndim == 1):
                 y_pred, y = self._checked_shape(y_pred), self._checked_shape(y)
-                self._check_pair(y_pred, y)
+                super()._check_pair(y_pred, y)
+            check_real(self, y_pred, y)
             self._count(y_pred, y, self.num_classes)
 
     def _checked_shape(self, values: Any) -> Tensor:
@@ -123,6 +137,10 @@ class CohenKappa(EpochMetric):
                 f"{tuple(labels.shape)}; take the argmax of scores with output_transform"
             )
         return labels
+
+    def _check_pair(self, y_pred: Tensor, y: Tensor) -> None:
+        super()._check_pair(y_pred, y)
+        check_real(self, y_pred, y)
 
     def _count(self, y_pred: Tensor, y: Tensor, num_classes: int) -> None:
         if not self._placed:
@@ -193,11 +211,15 @@ def _kappa(labels: Tensor, counts: Tensor, weights: Weights | None) -> Tensor:
     observed = counts.to(sum_dtype(counts.device))
     observed = observed / observed.sum()
     expected = torch.outer(observed.sum(dim=1), observed.sum(dim=0))
-    distance = (labels.to(observed.dtype).unsqueeze(0) - labels.unsqueeze(1)).abs()
-    disagreement = (
-        (distance != 0).to(observed.dtype) if weights is None else distance if weights == "linear" else distance**2
-    )
+    disagreement = _disagreement(labels.unsqueeze(0), labels.unsqueeze(1), weights).to(observed.dtype)
     return 1 - (disagreement * observed).sum() / (disagreement * expected).sum()
+
+
+def _disagreement(labels: Tensor, others: Tensor, weights: Weights | None) -> Tensor:
+    if weights is None:
+        return labels != others
+    distance = (labels.to(sum_dtype(labels.device)) - others).abs()
+    return distance if weights == "linear" else distance.square()
 
 
 def _unseen(metric: object) -> str:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ignite_signals.metrics.contingency import bin_of_label, checked_num_classes
+from ignite_signals.metrics.contingency import bin_of_label, check_counts, checked_num_classes
 from ignite_signals.metrics.mean import sum_dtype
 from ignite_signals.metrics.metric import Metric, unchanged
 from ignite_signals.metrics.metrics_lambda import MetricsLambda
@@ -49,7 +49,7 @@ class ConfusionMatrix(Streaming):
         skip_unrolling: give lists to `update` as they are.
 
     Raises:
-        TypeError: `y_pred` or `y` is no tensor, or `y` does not hold integers.
+        TypeError: `y_pred` or `y` is no real tensor, or `y` does not hold integers.
         ValueError: an argument is none of those above, or shapes do not fit.
         NotComputableError: `compute` was called before any sample was seen.
 
@@ -96,11 +96,21 @@ class ConfusionMatrix(Streaming):
     def _create(self, device: torch.device, values: Tensor) -> None:
         self._counts = torch.zeros((self.num_classes + 2) * self.num_classes, dtype=torch.int64, device=device)
 
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            TypeError: `state_dict` is not a mapping.
+            ValueError: it lacks a key, or is that of a metric with another `num_classes`.
+        """
+        check_counts(self, state_dict, (self.num_classes + 2) * self.num_classes)
+        super().load_state_dict(state_dict)
+
     def update(self, output: Any) -> None:
         """Take in `(y_pred, y)`.
 
         Raises:
-            TypeError: `output` is not a pair of tensors, or `y` does not hold integers.
+            TypeError: `output` is not a pair of real tensors, or `y` does not hold integers.
             ValueError: their shapes do not fit.
         """
         y_pred, y = self._checked(output)
@@ -117,10 +127,11 @@ class ConfusionMatrix(Streaming):
 
     def _checked(self, output: Any) -> tuple[Tensor, Tensor]:
         y_pred, y = parts(self, output, "(y_pred, y)", (2,))
-        if not (isinstance(y_pred, Tensor) and isinstance(y, Tensor)) or y.is_floating_point() or y.is_complex():
+        tensors = isinstance(y_pred, Tensor) and isinstance(y, Tensor)
+        if not tensors or y_pred.is_complex() or y.is_floating_point() or y.is_complex():
             raise TypeError(
-                f"y_pred and y must be tensors for {type(self).__name__}, and y of integers, got {_kind(y_pred)} and "
-                f"{_kind(y)}; convert them with output_transform"
+                f"y_pred and y must be real tensors for {type(self).__name__}, and y of integers, got "
+                f"{_kind(y_pred)} and {_kind(y)}; convert them with output_transform"
             )
         shape = y_pred.shape
         if len(shape) < 2 or shape[1] != self.num_classes or shape[:1] + shape[2:] != y.shape:

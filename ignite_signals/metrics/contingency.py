@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from ignite_signals.metrics.mean import sum_dtype
 
-__all__ = ["bin_of_label", "checked_num_classes", "contingency", "whole"]
+__all__ = ["bin_of_label", "check_counts", "check_real", "checked_num_classes", "contingency", "whole"]
 
 
 def checked_num_classes(num_classes: Any) -> int:
@@ -54,6 +55,33 @@ def whole(*labels: Tensor) -> bool:
         not values.is_floating_point() or bool((values.isfinite() & (values == values.round())).all())
         for values in labels
     )
+
+
+def check_real(metric: object, y_pred: Tensor, y: Tensor) -> None:
+    """Refuse complex numbers, which have no order.
+
+    Raises:
+        TypeError: there are some.
+    """
+    if y_pred.is_complex() or y.is_complex():
+        raise TypeError(
+            f"y_pred and y must be real for {type(metric).__name__}, got {y_pred.dtype} and {y.dtype}; "
+            "convert them with output_transform"
+        )
+
+
+def check_counts(metric: object, state_dict: Any, size: int) -> None:
+    """Refuse counts of another number of classes: an index would reach beyond them, or to another class.
+
+    Raises:
+        ValueError: `state_dict` has counts, and not as many.
+    """
+    counts = state_dict.get("_counts") if isinstance(state_dict, Mapping) else None
+    if counts is not None and counts.numel() != size:
+        raise ValueError(
+            f"state_dict must be that of a {type(metric).__name__} with the same num_classes, and have {size} counts, "
+            f"got {counts.numel()}"
+        )
 
 
 def contingency(y_pred: Tensor, y: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:

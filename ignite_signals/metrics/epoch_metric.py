@@ -14,7 +14,7 @@ from ignite_signals.exceptions import NotComputableError
 from ignite_signals.metrics.metric import Metric, unchanged
 from ignite_signals.metrics.output import parts
 
-__all__ = ["EpochMetric", "EpochMetricWarning"]
+__all__ = ["EpochMetric", "EpochMetricWarning", "gathered"]
 
 
 class EpochMetricWarning(UserWarning):
@@ -30,8 +30,8 @@ class EpochMetric(Metric):
     Args:
         compute_fn: called with all predictions and all targets, `(N,)` or `(N, C)` each.
         output_transform: makes `(y_pred, y)` of `engine.state.output`, of shapes `(N,)`, `(N, 1)` or `(N, C)`.
-        check_compute_fn: call `compute_fn` with the first batch of a window too, to warn early where it
-            fails. If it reads values, this waits for the device.
+        check_compute_fn: call `compute_fn` with the first batch of a window that has a sample too, to warn early
+            where it fails. If it reads values, this waits for the device.
         device: where to keep the outputs; by default where they are.
         skip_unrolling: give lists to `update` as they are.
 
@@ -79,6 +79,7 @@ class EpochMetric(Metric):
         self._targets: list[Tensor] = []
         self._form: tuple[Any, ...] | None = None
         self._as_it_is = False
+        self._tried = False
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned.
@@ -89,6 +90,7 @@ class EpochMetric(Metric):
         """
         super().load_state_dict(state_dict)
         self._form = None  # what was loaded may be of another
+        self._tried = bool(self._predictions)
 
     def update(self, output: Any) -> None:
         """Keep `(y_pred, y)`.
@@ -110,8 +112,9 @@ class EpochMetric(Metric):
             y_pred, y = self._arranged(y_pred, y)
         self._predictions.append(self._copied(y_pred))
         self._targets.append(self._copied(y))
-        if self._check_compute_fn and len(self._predictions) == 1:
-            self._try_compute_fn()
+        if self._check_compute_fn and not self._tried and len(y):
+            self._tried = True
+            self._try_compute_fn(y_pred, y)
 
     def _check(self, y_pred: Any, y: Any) -> None:
         self._check_pair(self._checked_shape(y_pred), self._checked_shape(y))
@@ -166,9 +169,9 @@ class EpochMetric(Metric):
             return values.clone()
         return values.to(self._device, copy=True)
 
-    def _try_compute_fn(self) -> None:
+    def _try_compute_fn(self, y_pred: Tensor, y: Tensor) -> None:
         try:
-            self.compute_fn(self._predictions[0].clone(), self._targets[0].clone())
+            self.compute_fn(self._copied(y_pred), self._copied(y))
         except Exception as error:  # noqa: BLE001 - whatever a user's function raises
             warnings.warn(
                 f"compute_fn of {type(self).__name__} failed on the first batch, and may fail on all of them: "
@@ -183,13 +186,12 @@ class EpochMetric(Metric):
         Raises:
             NotComputableError: there is none.
         """
-        gathered = [_gathered(kept) for kept in (self._predictions, self._targets)]
-        if not any(map(len, gathered[0])):
+        predictions, targets = gathered(self._predictions), gathered(self._targets)
+        if not any(map(len, predictions)):
             raise NotComputableError(
                 f"{type(self).__name__} has seen no sample: it must be updated before it is computed"
             )
-        predictions, targets = map(torch.cat, gathered)
-        return predictions, targets
+        return torch.cat(predictions), torch.cat(targets)
 
     def compute(self) -> Any:
         """Return what `compute_fn` returns for all outputs.
@@ -204,7 +206,8 @@ def _squeezed(values: Tensor) -> Tensor:
     return values.squeeze(1) if values.ndim == 2 and values.shape[1] == 1 else values
 
 
-def _gathered(kept: list[Tensor]) -> list[Tensor]:
+def gathered(kept: list[Tensor]) -> list[Tensor]:
+    """Return what all processes have kept, on one device; for one process that is `kept`."""
     # What was loaded may have been saved from another device.
     kept = [values.to(kept[-1].device) for values in kept]
     if distributed.get_world_size() == 1:

@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ignite_signals import distributed
-from ignite_signals.metrics.contingency import contingency, whole
-from ignite_signals.metrics.epoch_metric import EpochMetric
+from ignite_signals.metrics.contingency import check_real, contingency, whole
+from ignite_signals.metrics.epoch_metric import EpochMetric, gathered
 from ignite_signals.metrics.mean import sum_dtype
 from ignite_signals.metrics.metric import unchanged
 from ignite_signals.metrics.output import parts
@@ -36,9 +35,9 @@ class MatthewsCorrCoef(EpochMetric):
         skip_unrolling: give lists to `update` as they are.
 
     Raises:
-        TypeError: a part is no tensor.
+        TypeError: a part is no tensor, or complex.
         ValueError: shapes do not fit; or, when it is computed, labels were not whole numbers, or not in `[0, C)` where
-            `y_pred` holds scores.
+            `y_pred` holds scores, or a weight not finite.
         NotComputableError: `compute` was called before any sample was seen.
 
     >>> correlation = MatthewsCorrCoef()
@@ -75,7 +74,7 @@ class MatthewsCorrCoef(EpochMetric):
         """Keep `(y_pred, y)` or `(y_pred, y, sample_weight)`.
 
         Raises:
-            TypeError: a part is no tensor.
+            TypeError: a part is no tensor, or complex.
             ValueError: shapes do not fit, or only some batches have weights.
         """
         y_pred, y, *weight = parts(self, output, "(y_pred, y) or (y_pred, y, sample_weight)", (2, 3))
@@ -88,10 +87,11 @@ class MatthewsCorrCoef(EpochMetric):
 
     def _check_pair(self, y_pred: Tensor, y: Tensor) -> None:
         super()._check_pair(y_pred, y)
-        if y.ndim > y_pred.ndim:
+        check_real(self, y_pred, y)
+        if y.ndim == 2 and y.shape != y_pred.shape:
             raise ValueError(
-                f"y must hold labels of shape (N,) where y_pred does for {type(self).__name__}, got y_pred "
-                f"{tuple(y_pred.shape)} and y {tuple(y.shape)}"
+                f"y must hold labels of shape (N,), or be of the shape of y_pred, for {type(self).__name__}, "
+                f"got y_pred {tuple(y_pred.shape)} and y {tuple(y.shape)}"
             )
 
     def _check_weight(self, weight: Any, y: Any) -> None:
@@ -111,7 +111,7 @@ class MatthewsCorrCoef(EpochMetric):
 
         Raises:
             NotComputableError: nothing was seen.
-            ValueError: labels are not whole numbers, or not in `[0, C)`.
+            ValueError: labels are not whole numbers, or not in `[0, C)`, or a weight is not finite.
         """
         (y_pred, y), weight = self._all(), self._all_weights()
         if y_pred.ndim == 1 and not whole(y_pred, y):
@@ -124,17 +124,18 @@ class MatthewsCorrCoef(EpochMetric):
                 f"y must be whole numbers in [0, {y_pred.shape[1]}) for {type(self).__name__}, as y_pred holds the "
                 f"scores of {y_pred.shape[1]} classes, got others; choose labels with output_transform"
             )
+        if weight is not None and not weight.isfinite().all():
+            raise ValueError(f"sample_weight must be finite for {type(self).__name__}, got NaN or infinity")
         return float(self.compute_fn(y_pred, y) if weight is None else _correlation(y_pred, y, weight))
 
     def _all_weights(self) -> Tensor | None:
-        weights = self._weights
-        if distributed.get_world_size() > 1:
-            weights = distributed.gather_uneven(torch.cat(weights) if weights else None)
+        weights = gathered(self._weights)
         return torch.cat(weights) if weights else None
 
 
 def _correlation(y_pred: Tensor, y: Tensor, weight: Tensor | None = None) -> float:
-    y_pred, y = (values.argmax(dim=1) if values.ndim == 2 else values for values in (y_pred, y))
+    # As argmax, which takes no bools.
+    y_pred, y = (values.max(dim=1).indices if values.ndim == 2 else values for values in (y_pred, y))
     counts = contingency(y_pred, y, weight)[1].to(sum_dtype(y_pred.device))
     # Shares instead of counts: the squares of many counts are not exact.
     shares = counts / counts.sum()

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ignite_signals.metrics.contingency import checked_num_classes
+from ignite_signals.metrics.contingency import check_counts, checked_num_classes
 from ignite_signals.metrics.mean import sum_dtype
 from ignite_signals.metrics.metric import unchanged
 from ignite_signals.metrics.output import parts
@@ -76,6 +76,16 @@ class MultiLabelConfusionMatrix(Streaming):
 
     def _create(self, device: torch.device, values: Tensor) -> None:
         self._counts = torch.zeros(16 * self.num_classes, dtype=torch.int64, device=device)
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            TypeError: `state_dict` is not a mapping.
+            ValueError: it lacks a key, or is that of a metric with another `num_classes`.
+        """
+        check_counts(self, state_dict, 16 * self.num_classes)
+        super().load_state_dict(state_dict)
 
     def update(self, output: Any) -> None:
         """Take in `(y_pred, y)`.

@@ -179,3 +179,37 @@ def test_counts_on_the_device_that_is_named() -> None:
     metric.update((torch.tensor([0, 1]), torch.tensor([0, 1])))
     assert metric._counts is not None
     assert "meta" == metric._counts.device.type
+
+
+def test_labels_that_float64_does_not_tell_apart_differ() -> None:
+    """Labels may be hashes of 64 bits, which are whole numbers too large for a float."""
+    y_pred, y = torch.tensor([0, 1, 0, 1]), torch.tensor([0, 1, 1, 1])
+    assert kappa_of((y_pred, y)) == kappa_of((y_pred + 2**60, y + 2**60))
+
+
+def test_a_state_of_another_number_of_classes_is_refused() -> None:
+    """Its counts would be taken for those of other labels."""
+    metric = CohenKappa(num_classes=5)
+    metric.update((torch.arange(5), torch.arange(5)))
+    with pytest.raises(ValueError, match="must be that of a CohenKappa with the same num_classes, and have 25 counts"):
+        CohenKappa(num_classes=3).load_state_dict(metric.state_dict())
+
+
+def test_a_state_of_the_other_way_to_accumulate_is_refused() -> None:
+    """What was kept cannot go on as counts, nor counts as what was kept."""
+    labels = torch.tensor([0, 1])
+    for metric, other, message in (
+        (CohenKappa(), CohenKappa(num_classes=3), "with num_classes=3, which counts, got that of one that keeps"),
+        (CohenKappa(num_classes=3), CohenKappa(), "with the same num_classes, and have 0 counts, got 25"),
+    ):
+        metric.update((labels, labels))
+        with pytest.raises(ValueError, match=message):
+            other.load_state_dict(metric.state_dict())
+
+
+@pytest.mark.parametrize("num_classes", [None, 3])
+def test_complex_labels_are_refused(num_classes: int | None) -> None:
+    """What has no order has no place in a matrix, whatever else it is."""
+    for shape in ((2,), (2, 1)):
+        with pytest.raises(TypeError, match=r"must be real for CohenKappa, got torch\.complex64 and torch\.float32"):
+            kappa_of((torch.ones(shape, dtype=torch.complex64), torch.ones(2)), num_classes=num_classes)

@@ -311,3 +311,17 @@ def test_counts_on_the_device_that_is_named() -> None:
     metric = ConfusionMatrix(3, device="meta")  # which holds no values, but can be told from the CPU
     metric.update(EXAMPLE)
     assert "meta" == metric.confusion_matrix.device.type
+
+
+def test_a_state_of_another_number_of_classes_is_refused() -> None:
+    """Its counts would be taken for those of other classes."""
+    metric = ConfusionMatrix(5)
+    metric.update((torch.eye(5), torch.arange(5)))
+    with pytest.raises(ValueError, match="a ConfusionMatrix with the same num_classes, and have 15 counts, got 35"):
+        ConfusionMatrix(3).load_state_dict(metric.state_dict())
+
+
+def test_complex_scores_are_refused() -> None:
+    """What has no order has no largest score."""
+    with pytest.raises(TypeError, match=r"must be real tensors for ConfusionMatrix, .* got torch\.complex64"):
+        ConfusionMatrix(3).update((torch.eye(3, dtype=torch.complex64), torch.arange(3)))

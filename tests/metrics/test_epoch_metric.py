@@ -247,3 +247,23 @@ def test_no_warning_where_nothing_is_wrong():
         warnings.simplefilter("always")
         EpochMetric(mean_error).update((torch.ones(2), torch.zeros(2)))
     assert [] == caught
+
+
+def test_a_batch_without_a_sample_is_not_tried():
+    """The function is tried on the first batch that has one, and not again after that or in a window that goes on."""
+    seen = []
+
+    def largest(y_pred, y):
+        seen.append(len(y))
+        return y.max().item()
+
+    metric = EpochMetric(largest)
+    for size in (0, 3, 2):
+        metric.update((torch.zeros(size), torch.ones(size)))
+    resumed = EpochMetric(largest)
+    resumed.load_state_dict(metric.state_dict())
+    resumed.update((torch.zeros(2), torch.ones(2)))
+    assert [3] == seen
+    metric.reset()
+    metric.update((torch.zeros(1), torch.ones(1)))
+    assert [3, 1] == seen

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ignite_signals.engine import Engine
 from ignite_signals.exceptions import NotComputableError
@@ -124,8 +125,10 @@ def test_labels_that_are_no_class_are_told_when_it_is_computed() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     """The errors name the metric and what it takes."""
     metric, ones = MatthewsCorrCoef(), torch.ones(4)
-    with pytest.raises(ValueError, match=r"y must hold labels of shape .* where y_pred does for MatthewsCorrCoef"):
+    with pytest.raises(ValueError, match=r"or be of the shape of y_pred, for MatthewsCorrCoef, got y_pred \(4,\)"):
         metric.update((ones, torch.ones(4, 3)))
+    with pytest.raises(ValueError, match=r"for MatthewsCorrCoef, got y_pred \(4, 3\) and y \(4, 2\)"):
+        metric.update((torch.ones(4, 3), torch.ones(4, 2)))
     with pytest.raises(ValueError, match="as many samples as each other for MatthewsCorrCoef"):
         metric.update((ones, torch.ones(3)))
     with pytest.raises(ValueError, match=r"sample_weight must be of shape \(N,\) for MatthewsCorrCoef, got \(3,\)"):
@@ -136,3 +139,35 @@ def test_what_does_not_fit_is_refused() -> None:
         metric.update((ones,))
     with pytest.raises(NotComputableError, match="MatthewsCorrCoef has seen no sample"):
         metric.compute()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_told_when_it_is_computed(bad: float) -> None:
+    """A sample that counts infinitely often, or nobody knows how often, gives no correlation."""
+    labels = torch.tensor([0, 1])
+    with pytest.raises(ValueError, match="sample_weight must be finite for MatthewsCorrCoef, got NaN or infinity"):
+        correlation_of((labels, labels, torch.tensor([1.0, bad])))
+
+
+def test_weights_of_a_run_resumed_elsewhere_come_together() -> None:
+    """Weights that were saved from another device than those after them are joined."""
+    with FakeTensorMode():
+        metric = MatthewsCorrCoef()
+        metric._weights = [torch.ones(2), torch.ones(3, device="cuda")]
+        weights = metric._all_weights()
+    assert weights is not None
+    assert ((5,), "cuda") == (weights.shape, weights.device.type)
+
+
+def test_classes_may_be_one_hot_in_any_type() -> None:
+    """Bools, too, say which class it is."""
+    y_pred, y = torch.tensor([0, 1, 2, 0, 2]), torch.tensor([0, 1, 1, 2, 2])
+    for dtype in (torch.bool, torch.uint8, torch.int64, torch.float16, torch.bfloat16):
+        one_hot = (torch.eye(3)[labels].to(dtype) for labels in (y_pred, y))
+        assert correlation_of((y_pred, y)) == correlation_of(tuple(one_hot))
+
+
+def test_complex_labels_are_refused() -> None:
+    """What has no order has no place in a matrix."""
+    with pytest.raises(TypeError, match=r"y_pred and y must be real for MatthewsCorrCoef, got torch\.complex64"):
+        correlation_of((torch.ones(2, dtype=torch.complex64), torch.ones(2)))

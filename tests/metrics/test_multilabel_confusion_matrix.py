@@ -138,3 +138,11 @@ def test_counts_on_the_device_that_is_named() -> None:
     metric = MultiLabelConfusionMatrix(2, device="meta")  # which holds no values, but can be told from the CPU
     metric.update((torch.ones(1, 2).long(), torch.ones(1, 2).long()))
     assert "meta" == metric._counts.device.type
+
+
+def test_a_state_of_another_number_of_labels_is_refused() -> None:
+    """Its counts would be taken for those of other labels."""
+    metric = MultiLabelConfusionMatrix(5)
+    metric.update((torch.ones(2, 5).long(), torch.ones(2, 5).long()))
+    with pytest.raises(ValueError, match="with the same num_classes, and have 48 counts, got 80"):
+        MultiLabelConfusionMatrix(3).load_state_dict(metric.state_dict())

@@ -325,3 +325,16 @@ def test_more_positives_in_one_batch_than_float32_counts() -> None:
     assert torch.float32 is _exact_sum(torch.float16, 2**24)
     assert torch.int64 is _exact_sum(torch.float32, 2**24 + 1)
     assert _exact_sum(torch.float64, 2**30) is _exact_sum(torch.bool, 2**30) is None
+
+
+@BOTH
+def test_a_loaded_state_refuses_other_classes_however_often(kind: Any, which: int) -> None:
+    """A batch that does not fit what was loaded is refused each time, and changes nothing."""
+    metric, other = kind(), kind()
+    metric.update((torch.eye(5), torch.arange(5)))
+    other.load_state_dict(metric.state_dict())
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f"number of classes of the state that {kind.__name__} has loaded"):
+            other.update((torch.eye(3), torch.arange(3)))
+
+    assert [1.0] * 5 == other.compute().tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ignite_signals.metrics.classification import Case
+from ignite_signals.metrics.classification import Case, class_indices
 from ignite_signals.metrics.fairness.outcomes import RateDifference
 from ignite_signals.metrics.mean import sum_dtype
 
@@ -44,10 +44,11 @@ class SubgroupAccuracyDifference(RateDifference):
 
     def _outcomes(self, case: Case, y_pred: Tensor, y: Tensor) -> Tensor:
         if case.kind == "multiclass":
-            predicted, refused = y_pred.max(dim=1).indices, y.clamp(0, case.num_classes - 1) != y
+            predicted, y = y_pred.max(dim=1).indices, class_indices(y)
+            refused = y.clamp(0, case.num_classes - 1) != y
         else:
             predicted = y_pred.reshape(y.shape)
-            refused = (predicted * predicted != predicted) | (y * y != y)
+            refused = _is_not_0_or_1(predicted) | _is_not_0_or_1(y)
         right = predicted == y
         if case.kind == "multilabel":
             right, refused = right.all(dim=1), refused.any(dim=1)
@@ -65,3 +66,7 @@ class SubgroupAccuracyDifference(RateDifference):
             f"y must be in [0, C) for {type(self).__name__}, and y_pred and y zeros and ones where they are binary or "
             "multilabel, got other values; round probabilities with output_transform"
         )
+
+
+def _is_not_0_or_1(values: Tensor) -> Tensor:
+    return (values != 0) != (values == 1)

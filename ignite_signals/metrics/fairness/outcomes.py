@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ignite_signals.exceptions import NotComputableError
 from ignite_signals.metrics.classification import Case, Classification
+from ignite_signals.metrics.constants import constants
 from ignite_signals.metrics.device_value import as_tensor_by
 from ignite_signals.metrics.fairness.subgroups import checked_groups, labelled, positions
 from ignite_signals.metrics.metric import unchanged
@@ -33,6 +34,21 @@ class OutcomeCounts(Classification):
     _counts: Tensor
     # One group, of all samples, unless a subclass has others.
     _num_groups = 1
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            TypeError: `state_dict` is not a mapping.
+            ValueError: it lacks a key, or is that of a metric with another number of groups.
+        """
+        counts = state_dict.get("_counts") if isinstance(state_dict, Mapping) else None
+        if counts is not None and len(counts) != self._num_groups:
+            raise ValueError(
+                f"state_dict must be that of a {type(self).__name__} with the same groups, and have counts for "
+                f"{self._num_groups}, with that of no group, got {len(counts)}"
+            )
+        super().load_state_dict(state_dict)
 
     def _create(self, device: torch.device, values: Tensor) -> None:
         self._counts = torch.zeros(self._num_groups, *self._shape, dtype=torch.int64, device=device)
@@ -101,8 +117,8 @@ class RateDifference(OutcomeCounts):
         """
         y_pred, y, group_labels = labelled(self, output)
         if not self._placed:
-            self._in_order = torch.tensor(sorted(self.groups), device=group_labels.device)
-        self._count(y_pred, y, positions(group_labels, self._in_order))
+            self._in_order = constants(sorted(self.groups), y_pred.device)
+        self._count(y_pred, y, positions(group_labels.to(y_pred.device), self._in_order))
 
     def _value(self) -> Tensor:
         counts = self._counts[:-1]

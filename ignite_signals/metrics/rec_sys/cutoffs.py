@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from ignite_signals.exceptions import NotComputableError
+from ignite_signals.metrics.contingency import check_real
 from ignite_signals.metrics.device_value import as_tensor_by
 from ignite_signals.metrics.mean import sum_dtype
 from ignite_signals.metrics.metric import unchanged
@@ -64,14 +65,30 @@ class AtCutoffs(Streaming):
         self._num_users = torch.zeros((), dtype=torch.int64, device=device)
         self._num_invalid = torch.zeros((), dtype=torch.int64, device=device)
 
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            TypeError: `state_dict` is not a mapping.
+            ValueError: it lacks a key, or is that of a metric with another number of `top_k`.
+        """
+        sums = state_dict.get("_sum") if isinstance(state_dict, Mapping) else None
+        if sums is not None and len(sums) != len(self.top_k):
+            raise ValueError(
+                f"state_dict must be that of a {type(self).__name__} with the same top_k, and have {len(self.top_k)} "
+                f"sums, got {len(sums)}"
+            )
+        super().load_state_dict(state_dict)
+
     def update(self, output: Any) -> None:
         """Take in `(y_pred, y)`.
 
         Raises:
-            TypeError: `output` is not a pair of tensors.
+            TypeError: `output` is not a pair of real tensors.
             ValueError: their shapes do not fit.
         """
         y_pred, y = float_pair(self, output)
+        check_real(self, y_pred, y)
         self._check_shape(y_pred)
         if not self._placed:
             self._place(y_pred)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ignite_signals.metrics.constants import constants
 from ignite_signals.metrics.metric import unchanged
 from ignite_signals.metrics.rec_sys.cutoffs import AtCutoffs
 
@@ -30,7 +31,7 @@ class HitRate(AtCutoffs):
         skip_unrolling: give lists to `update` as they are.
 
     Raises:
-        TypeError: `y_pred` or `y` is no tensor.
+        TypeError: `y_pred` or `y` is no real tensor.
         ValueError: `top_k` holds none or others than positive integers; the shapes do not fit, or there are
             fewer items than `top_k` says; told by `compute`: a target is neither 0 nor 1.
         NotComputableError: `compute` was called before any user was seen, or one to whom an item is relevant.
@@ -54,7 +55,7 @@ class HitRate(AtCutoffs):
 
     def _place(self, values: Tensor) -> None:
         super()._place(values)
-        self._cutoffs = torch.tensor(self.top_k, device=self._num_users.device)
+        self._cutoffs = constants(self.top_k, self._num_users.device)
 
     def _create(self, device: torch.device, values: Tensor) -> None:
         super()._create(device, values)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from ignite_signals.metrics.constants import constants
 from ignite_signals.metrics.mean import sum_dtype
 from ignite_signals.metrics.metric import unchanged
 from ignite_signals.metrics.rec_sys.cutoffs import AtCutoffs
@@ -37,7 +38,7 @@ class NDCG(AtCutoffs):
         skip_unrolling: give lists to `update` as they are.
 
     Raises:
-        TypeError: `y_pred` or `y` is no tensor.
+        TypeError: `y_pred` or `y` is no real tensor.
         ValueError: `top_k` holds none or others than positive integers; `gain_function` is neither of the
             two; the shapes do not fit; told by `compute`: a score is NaN, or a gain not finite.
         NotComputableError: `compute` was called before any user was seen, or one to whom an item is relevant.
@@ -79,7 +80,7 @@ class NDCG(AtCutoffs):
         device, dtype = self._sum.device, self._sum.dtype
         ranks = torch.arange(1, self.top_k[-1] + 1, device=device).unsqueeze(1)
         # A column for each k, 0 beyond it: one product gives the sums for all of them.
-        self._discounts = (ranks <= torch.tensor(self.top_k, device=device)) / torch.log2(ranks.to(dtype) + 1)
+        self._discounts = (ranks <= constants(self.top_k, device)) / torch.log2(ranks.to(dtype) + 1)
 
     def _create(self, device: torch.device, values: Tensor) -> None:
         super()._create(device, values)
@@ -108,8 +109,7 @@ class NDCG(AtCutoffs):
         sizes = torch.zeros_like(gains).scatter_add_(1, group, gains.new_ones(()).expand_as(gains))
         # There may be items of the lowest score that are not among the first.
         lowest, last = y_pred == scores.narrow(1, others, 1), group.narrow(1, others, 1)
-        relevant = lowest & (y >= self.relevance_threshold)
-        totals.scatter_(1, last, (self._gain(y) * relevant).sum(dim=1, keepdim=True))
+        totals.scatter_(1, last, (self._gains(y) * lowest).sum(dim=1, keepdim=True))
         sizes.scatter_(1, last, lowest.sum(dim=1, keepdim=True).to(sizes.dtype))
         return totals.gather(1, group) / sizes.gather(1, group)
 

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ignite_signals.exceptions import NotComputableError
 from ignite_signals.metrics import Accuracy, MetricGroup
@@ -183,3 +184,78 @@ def test_an_empty_batch_changes_nothing() -> None:
     metric.update((torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64), torch.zeros(0)))
     with pytest.raises(NotComputableError, match="DemographicParityDifference has seen no sample"):
         metric.compute()
+
+
+GROUPED = torch.eye(2)[[0, 0, 1, 1]], torch.tensor([0, 1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("groups", "labels"),
+    [
+        ([0.1, 0.2], torch.tensor([0.1, 0.2, 0.1, 0.2], dtype=torch.float64)),
+        ([0.1, 0.2], torch.tensor([0.1, 0.2, 0.1, 0.2])),
+        ([0.1, 0.2], torch.tensor([0.1, 0.2, 0.1, 0.2], dtype=torch.float16)),
+        ([0.5, 2.0], torch.tensor([2, 0, 2, 0]) / 4 + torch.tensor([0, 2, 0, 2])),
+        ([1.0, 2.0**24 + 1], torch.tensor([1, 2**24 + 1, 1, 2**24 + 1])),
+        ([2**60, 2**60 + 1], torch.tensor([2**60, 2**60 + 1, 2**60, 2**60 + 1])),
+        ([True, False], torch.tensor([False, True, False, True])),
+        ([1, 0], torch.tensor([False, True, False, True])),
+        ([1, 2], torch.tensor([1, 0, 2, 0, 1, 0, 2, 0], dtype=torch.uint8)[::2]),
+    ],
+)
+def test_groups_may_be_any_numbers(groups: Any, labels: Tensor) -> None:
+    """A label is that of a group if it is the same number in the labels' type."""
+    metric, keeping = SubgroupAccuracyDifference(groups), SubgroupDifference(Accuracy(), groups)
+    for difference in (metric, keeping):
+        difference.update((*GROUPED, labels))
+
+    assert keeping.compute() == metric.compute()
+
+
+def test_group_labels_may_be_on_another_device() -> None:
+    """Who a sample is of often stays where it was loaded."""
+    with FakeTensorMode():
+        for made in DIFFERENCES:
+            difference = made([0, 1])
+            y = torch.empty(4, dtype=torch.int64, device="cuda")
+            difference.update((torch.empty(4, 2, device="cuda"), y, torch.empty(4, dtype=torch.int64)))
+            assert "cuda" == difference._counts.device.type
+
+
+def test_a_state_of_other_groups_is_refused() -> None:
+    """Its counts would be taken for those of other groups."""
+    metric = SubgroupAccuracyDifference([0, 1, 2])
+    metric.update((*GROUPED, torch.arange(4)))
+    with pytest.raises(ValueError, match="must be that of a SubgroupAccuracyDifference with the same groups"):
+        SubgroupAccuracyDifference([0, 1]).load_state_dict(metric.state_dict())
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.float64, torch.bool])
+def test_targets_may_be_of_any_type(dtype: torch.dtype) -> None:
+    """Classes are whole numbers, whatever holds them, also where there are more than the type can tell."""
+    metric = SubgroupAccuracyDifference([0, 1])
+    metric.update((torch.eye(300)[[0, 0, 1, 1]], torch.tensor([0, 1, 1, 1]).to(dtype), torch.tensor([0, 0, 1, 1])))
+    assert 0.5 == metric.compute()
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (torch.eye(2), torch.tensor([0.0, 0.5])),
+        (torch.eye(2), torch.tensor([0.0, math.nan])),
+        (torch.tensor([0.0, math.inf]), torch.tensor([0.0, 1.0])),
+        (torch.tensor([0.0, 1.0]), torch.tensor([0.0, math.inf])),
+    ],
+)
+def test_what_is_no_class_is_refused(pair: tuple[Tensor, Tensor]) -> None:
+    """Neither half a class nor infinity is taken for a wrong prediction."""
+    metric = SubgroupAccuracyDifference([0, 1])
+    metric.update((*pair, torch.tensor([0, 1])))
+    with pytest.raises(ValueError, match="for SubgroupAccuracyDifference, and y_pred and y zeros and ones"):
+        metric.compute()
+
+
+def test_complex_group_labels_are_refused() -> None:
+    """What has no order has no place among the groups."""
+    with pytest.raises(TypeError, match="group_labels must be real for SubgroupAccuracyDifference"):
+        SubgroupAccuracyDifference([0, 1]).update((*GROUPED, torch.ones(4, dtype=torch.complex64)))

@@ -162,3 +162,17 @@ def test_device_is_where_users_are_counted():
     metric = HitRate([1, 2], device="cpu")
     assert [0.0, 1.0] == computed(metric, (SCORES, RELEVANT))
     assert torch.device("cpu") == metric._sum.device
+
+
+def test_a_state_of_other_cutoffs_is_refused():
+    """Its sums would be taken for those of other k."""
+    metric = HitRate([1, 2, 3])
+    metric.update((SCORES, RELEVANT))
+    with pytest.raises(ValueError, match="must be that of a HitRate with the same top_k, and have 1 sums, got 3"):
+        HitRate(1).load_state_dict(metric.state_dict())
+
+
+def test_complex_scores_are_refused():
+    """What has no order has no rank."""
+    with pytest.raises(TypeError, match=r"y_pred and y must be real for HitRate, got torch\.complex64"):
+        HitRate(1).update((SCORES.to(torch.complex64), RELEVANT))

@@ -137,6 +137,14 @@ def test_infinite_scores_have_a_rank():
     assert of_users(torch.tensor([[2.0, 1.0, 0.0]]), y, [1, 3]) == pytest.approx(computed(NDCG([1, 3]), (y_pred, y)))
 
 
+@pytest.mark.parametrize("gain_function", ["exp_rank", "linear_rank"])
+def test_what_is_not_relevant_gains_nothing(gain_function):
+    """However little an item is worth, below the threshold its gain is 0."""
+    y_pred, y = torch.tensor([[1.0, 2.0, 3.0, 0.0]]), torch.tensor([[1.0, 0.0, -math.inf, -math.inf]])
+    expected = [ndcg_score([[1.0, 0.0, 0.0, 0.0]], y_pred.numpy(), k=k) for k in (3, 4)]
+    assert pytest.approx(expected) == computed(NDCG([3, 4], gain_function=gain_function), (y_pred, y))
+
+
 def test_a_window_without_a_user_has_no_value():
     """The error names the metric."""
     with pytest.raises(NotComputableError, match="NDCG has seen no sample"):
