@@ -74,6 +74,7 @@ def all_gather(tensor: Any, group: Group = None) -> Any:
 def _gathered_alone(tensor: Any) -> Any:
     if not isinstance(tensor, Tensor):
         return [tensor]
+    tensor = tensor.detach() if tensor.requires_grad else tensor
     return tensor.unsqueeze(0) if tensor.ndim == 0 else tensor
 
 

@@ -108,11 +108,15 @@ def _device_of_rank(kind: str) -> torch.device:
 def checked_rank(name: str, rank: int, size: int | None = None) -> int:
     """Return a rank that an argument named, if there is such a process.
 
+    One process alone is whichever was meant, so that what was written for several runs with it, too.
+
     Raises:
         TypeError: it is no integer.
         ValueError: it is outside of `[0, size)`; by default the size is that of the world.
     """
     check_is_integer(name, rank)
+    if size is None and get_world_size() == 1 and rank >= 0:
+        return 0
     size = get_world_size() if size is None else size
     if not 0 <= rank < size:
         raise ValueError(f"{name} must be in [0, {size}), as there are {size} process(es), got {rank}")

@@ -101,7 +101,8 @@ def test_none_needs_safe_mode(monkeypatch: pytest.MonkeyPatch) -> None:
         broadcast(None)
 
 
-def test_one_process_has_no_other_source() -> None:
-    """A mistake shows before the program runs on many processes."""
-    with pytest.raises(ValueError, match=r"src must be in \[0, 1\), as there are 1 process\(es\), got 1"):
-        broadcast(1.0, src=1)
+def test_one_process_is_every_source() -> None:
+    """What was written for several processes runs with one, which has the value already."""
+    assert 1.0 == broadcast(1.0, src=1)
+    with pytest.raises(ValueError, match=r"src must be in \[0, 1\), as there are 1 process\(es\), got -1"):
+        broadcast(1.0, src=-1)
