@@ -24,6 +24,7 @@ myst_heading_anchors = 3
 # Docstrings mark code with single backticks.
 default_role = "code"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 napoleon_use_ivar = True

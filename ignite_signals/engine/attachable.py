@@ -48,4 +48,5 @@ def attachable(metric: Any, name: str) -> Attachable:
                 return adapter(metric)
             except TypeError:  # it does not know this kind
                 continue
-    raise TypeError(f"metrics[{name!r}] must be a metric, an object with a method attach, got {metric!r}")
+    remedy = "; make an object of it" if isinstance(metric, type) else ""
+    raise TypeError(f"metrics[{name!r}] must be a metric, an object with a method attach, got {metric!r}{remedy}")

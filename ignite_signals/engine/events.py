@@ -238,4 +238,11 @@ def split(event: object) -> list[tuple[Event, Filter | None]]:
         return [(event.event, event.filter)]
     if isinstance(event, EventEnum | str):
         return [(event, None)]
-    raise TypeError(f"an event must be a member of Events or of an EventEnum, or a registered str, got {event!r}")
+    raise TypeError(
+        f"an event must be a member of Events or of an EventEnum, or a registered str, got {event!r}{_origin(event)}"
+    )
+
+
+def _origin(event: object) -> str:
+    """Say where another library's event is from, whose name may be that of ours."""
+    return f" of the module {type(event).__module__}" if isinstance(event, Enum) else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from numbers import Number
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from ignite_signals.metrics.adapted_state import (
 )
 from ignite_signals.metrics.device_value import as_tensor_by
 from ignite_signals.metrics.metric import Metric, unchanged
+from ignite_signals.metrics.results import ResultMode
 
 __all__ = ["TorchMetricsAdapter", "as_metric", "is_metric"]
 
@@ -40,8 +41,8 @@ def as_metric(
     metric: Any,
     output_transform: Callable[[Any], Any] = unchanged,
     device: str | torch.device | None = None,
-    skip_unrolling: bool = True,
-    metrics_result_mode: Literal["flatten", "named", "both"] = "both",
+    skip_unrolling: bool | None = None,
+    metrics_result_mode: ResultMode | None = None,
 ) -> Metric:
     """Return a metric: one of ours as it is, one of torchmetrics' adapted.
 
@@ -51,12 +52,12 @@ def as_metric(
         metric: a `Metric`, or a `Metric` or `MetricCollection` of torchmetrics, which is left alone.
         output_transform: makes of `engine.state.output` what `TorchMetricsAdapter` takes.
         device: where to accumulate; by default where the values are.
-        skip_unrolling: give lists to the metric as they are, instead of one update for each of their items.
-        metrics_result_mode: what a mapping as value becomes in `engine.state.metrics`, as in `Metric`.
+        skip_unrolling: give lists to the metric as they are, the default; False makes an update of each of their items.
+        metrics_result_mode: what a mapping as value becomes in `engine.state.metrics`, "both" by default.
 
     Raises:
         TypeError: it is neither, or a class instead of an object.
-        ValueError: it is one of ours, which has an `output_transform` and a `device` of its own.
+        ValueError: it is one of ours, which has settings of its own.
 
     >>> import torchmetrics
     >>> from ignite_signals.engine import Engine
@@ -65,13 +66,15 @@ def as_metric(
     >>> evaluator.run([(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))]).metrics
     {'mse': 2.0}
     """
-    settings = {
-        "output_transform": output_transform,
+    settings: dict[str, Any] = {
         "device": device,
         "skip_unrolling": skip_unrolling,
         "metrics_result_mode": metrics_result_mode,
     }
-    return _adapted(metric, settings, {})
+    given = {name: value for name, value in settings.items() if value is not None}
+    if output_transform is not unchanged:
+        given["output_transform"] = output_transform
+    return _adapted(metric, given, {})
 
 
 def _is_of_torchmetrics(value: object) -> bool:
@@ -86,10 +89,8 @@ def _is_composition(value: object) -> bool:
 
 def _adapted(metric: Any, settings: Mapping[str, Any], adapters: dict[int, Metric]) -> Metric:
     if isinstance(metric, Metric):
-        if settings["output_transform"] is not unchanged or settings["device"] is not None:
-            raise ValueError(
-                f"output_transform and device must be given to {type(metric).__name__} itself, as it is adapted already"
-            )
+        if settings:
+            raise ValueError(f"{', '.join(settings)} must be given to {metric!r} itself, which is a metric already")
         return metric
     if _is_composition(metric):
         return _taken_apart(metric, settings, adapters)
@@ -163,6 +164,7 @@ class TorchMetricsAdapter(Metric):
     # What members of a group share that adapt the same metric; beside, `state_dict` is our own.
     _state_dict_all_req_keys = ("_metric", "_num_updates")
     _accumulates_by = ("_identity",)
+    shared_by_twins = ("adapted",)
 
     def __init__(
         self,
@@ -170,7 +172,7 @@ class TorchMetricsAdapter(Metric):
         output_transform: Callable[[Any], Any] = unchanged,
         device: str | torch.device | None = None,
         skip_unrolling: bool = True,
-        metrics_result_mode: Literal["flatten", "named", "both"] = "both",
+        metrics_result_mode: ResultMode = "both",
     ) -> None:
         _check(metric)
         self.adapted = metric
@@ -313,6 +315,7 @@ class TorchMetricsAdapter(Metric):
         self._renew()
         restore(self._metric, state_dict["metric"])
         self._num_updates = state_dict["num_updates"]
+        self._is_loaded = True
 
 
 def _check(metric: Any) -> None:

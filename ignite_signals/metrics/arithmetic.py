@@ -6,9 +6,9 @@ window closes.
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from numbers import Number
 from typing import TYPE_CHECKING, Any, cast
 
@@ -84,12 +84,45 @@ class Arithmetic:
     # Without this, `__getitem__` would make every metric a sequence without an end.
     __iter__ = None
 
+    # Without this, an array would multiply each of its entries with the metric.
+    __array_ufunc__ = None
+
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or not hasattr(Tensor, name):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}, and nor has a tensor")
+        if not _is_of_tensors(name):
+            raise AttributeError(_without(self, name))
+        if inspect.getattr_static(type(self), name, None) is not None:  # a property that has failed
+            raise AttributeError(f"{name} of {type(self).__name__} reads an attribute that is not there")
         if callable(getattr(Tensor, name)):
-            return partial(_lambda, Method(name), self)
+            return MethodOf(name, self)
         return _lambda(Attribute(name), self)
+
+
+# A value has no use for these: they change it, or tell where it is.
+_NOT_OF_VALUES = frozenset({"backward", "data", "device", "grad", "grad_fn", "numpy", "requires_grad", "retain_grad"})
+
+
+def _is_of_tensors(name: str) -> bool:
+    return not (name.startswith("_") or name.endswith("_") or name in _NOT_OF_VALUES) and hasattr(Tensor, name)
+
+
+def _without(metric: Any, name: str) -> str:
+    message = f"{type(metric).__name__!r} object has no attribute {name!r}, and nor has a value"
+    if "_output_transform" in vars(metric):
+        return message
+    return f"{message}; has its __init__ called super().__init__(), after it has set what reset needs?"
+
+
+class MethodOf:
+    """A tensor's method, to be called: the metric of what it returns."""
+
+    def __init__(self, name: str, metric: Any) -> None:
+        self.name, self.metric = name, metric
+
+    def __call__(self, *args: Any, **kwargs: Any) -> MetricsLambda:
+        return _lambda(Method(self.name), self.metric, *args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<method {self.name} of the value of {self.metric!r}>"
 
 
 class Operator:

@@ -187,7 +187,7 @@ def not_0_or_1(metric: object) -> str:
     """Say what a metric takes where values are neither."""
     return (
         f"y_pred and y must be zeros and ones where they are binary or multilabel for {type(metric).__name__}, "
-        "got other values; round probabilities with output_transform"
+        "got other values; round probabilities with output_transform, or give scores of shape (N, C) for classes"
     )
 
 

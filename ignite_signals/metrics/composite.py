@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import MethodType
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,12 @@ from torch import Tensor
 
 from ignite_signals.metrics.metric import Metric
 from ignite_signals.metrics.twin import twin
+from ignite_signals.metrics.usage import MetricUsage, UsageEvent
 
 if TYPE_CHECKING:
     from ignite_signals.engine import Engine
 
-__all__ = ["Composite"]
+__all__ = ["Composite", "computed"]
 
 
 class Composite(Metric):
@@ -26,12 +27,17 @@ class Composite(Metric):
     """
 
     required_output_keys = None
+    shared_by_twins = ("_sources",)
     _sources: tuple[Metric, ...]
 
     @cached_property
     def _members(self) -> list[Metric]:
         # Made when first needed: the inner nodes of an expression never need theirs.
-        return [twin(source) for source in self._sources]
+        members = [twin(source) for source in self._sources]
+        if self._skip_unrolling:
+            for member in members:
+                member.keep_lists()
+        return members
 
     @cached_property
     def _leaders(self) -> list[int]:
@@ -42,6 +48,29 @@ class Composite(Metric):
     @property
     def _accumulating(self) -> list[Metric]:
         return [member for index, member in enumerate(self._members) if self._leaders[index] == index]
+
+    def _labels(self) -> list[str]:
+        """Return what names each member in a state dict."""
+        return [f"{index} {type(source).__name__}" for index, source in enumerate(self._sources)]
+
+    def keep_lists(self) -> None:
+        super().keep_lists()
+        for member in self._members:
+            member.keep_lists()
+
+    def tell_refused(self) -> None:
+        for member in self._accumulating:
+            member.tell_refused()
+
+    def handlers(self, usage: MetricUsage) -> list[tuple[UsageEvent, Callable[[Engine], None]]]:
+        connected = super().handlers(usage)
+        for member in self._accumulating:
+            if [event for event, _ in member.handlers(usage)] != [event for event, _ in connected]:
+                raise ValueError(
+                    f"usage must be one in which {member!r} measures as other metrics do, as a member of {self!r}, "
+                    f"got {usage!r}; attach it by itself"
+                )
+        return connected
 
     def reset(self) -> None:
         """Forget what the members have seen."""
@@ -61,8 +90,15 @@ class Composite(Metric):
         return [value_of(member) for member in self._members]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a copy of what the members have seen, to go on from with `load_state_dict`."""
-        return {"members": [member.state_dict() for member in self._accumulating]}
+        """Return a copy of what the members have seen, to go on from with `load_state_dict`.
+
+        It has a state for each member by its label or, where it shares that of another, the other's label.
+        """
+        labels = self._labels()
+        return {
+            label: member.state_dict() if leader == index else labels[leader]
+            for index, (label, member, leader) in enumerate(zip(labels, self._members, self._leaders, strict=True))
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned.
@@ -73,13 +109,17 @@ class Composite(Metric):
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"state_dict must be a mapping, got {state_dict!r}")
-        states: Sequence[Any] = state_dict.get("members", ())
-        if len(states) != len(self._accumulating):
-            raise ValueError(
-                f"state_dict must have the states of {len(self._accumulating)} members for {self!r}, got {len(states)}"
-            )
-        for member, state in zip(self._accumulating, states, strict=True):
-            member.load_state_dict(state)
+        labels = self._labels()
+        if set(labels) != set(state_dict):
+            raise ValueError(f"state_dict must have the keys {labels} for {self!r}, got {list(state_dict)}")
+        for label, member in zip(labels, self._members, strict=True):
+            state = state_dict[label]
+            member.load_state_dict(state_dict[state] if isinstance(state, str) else state)
+
+
+def computed(metric: Metric) -> Any:
+    """Return what a metric computes."""
+    return metric.compute()
 
 
 def _accumulation(metric: Metric) -> tuple[Any, ...] | None:

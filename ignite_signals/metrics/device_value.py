@@ -52,6 +52,7 @@ def device_value(metric: Metric) -> Any:
     compute = getattr(metric.compute, "__func__", metric.compute)
     tensor_method = _AS_TENSOR.get(compute)
     if tensor_method is None:
-        return metric.compute()
+        with alike(False):
+            return metric.compute()
     with alike():
         return tensor_method(metric)

@@ -64,6 +64,8 @@ class Loss(Streaming):
         for name, function in (("loss_fn", loss_fn), ("batch_size", batch_size)):
             if not callable(function):
                 raise TypeError(f"{name} must be callable, got {function!r}")
+            if isinstance(function, type) and issubclass(function, torch.nn.Module):
+                raise TypeError(f"{name} must be a function or an object, got the class {function.__name__}; call it")
         self._loss_fn = loss_fn
         self._batch_size = batch_size
         super().__init__(output_transform, device=device, skip_unrolling=skip_unrolling)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from ignite_signals.engine import Events
+from ignite_signals.engine import Engine, Events
 from ignite_signals.exceptions import NotComputableError
 from ignite_signals.metrics import attachment
 from ignite_signals.metrics.arithmetic import Arithmetic
@@ -30,9 +31,6 @@ from ignite_signals.metrics.usage import (
     usage_from,
 )
 
-if TYPE_CHECKING:
-    from ignite_signals.engine import Engine
-
 __all__ = [
     "BatchFiltered",
     "BatchWise",
@@ -45,16 +43,6 @@ __all__ = [
     "reinit__is_reduced",
     "sync_all_reduce",
 ]
-
-# At these a value is written so often that reading it from the device would slow the run down.
-_EVERY_ITERATION = frozenset(
-    {
-        Events.GET_BATCH_STARTED,
-        Events.GET_BATCH_COMPLETED,
-        Events.ITERATION_STARTED,
-        Events.ITERATION_COMPLETED,
-    }
-)
 
 
 def unchanged(output: Any) -> Any:
@@ -79,6 +67,8 @@ class Metric(Arithmetic, ABC):
     Attributes:
         required_output_keys: the keys to take, in this order, from an output that is a mapping.
         optional_output_keys: those of them that a mapping may lack.
+        shared_by_twins: the attributes that an attachment beside the first shares with the metric; of others it
+            has copies, but for functions, models and optimizers.
 
     Raises:
         TypeError: `output_transform` is not callable.
@@ -105,8 +95,15 @@ class Metric(Arithmetic, ABC):
     required_output_keys: Sequence[str] | None = ("y_pred", "y")
     optional_output_keys: ClassVar[Sequence[str]] = ()
 
-    # The metric that this one accumulates for; see `attachment`.
+    # The metric that this one accumulates for, and the engine that it does so for itself; see `attachment`.
     twin_of: Metric | None = None
+    home: attachment.Home | None = None
+
+    # The attributes that a twin of a metric, which accumulates by itself, does not copy.
+    shared_by_twins: ClassVar[tuple[str, ...]] = ()
+
+    # Whether `load_state_dict` has brought a state to go on from, which the next start must not forget.
+    _is_loaded = False
 
     # Read by `Engine.add_event_handler`: larger is called first, and user handlers have 0.
     priority = 100
@@ -116,7 +113,13 @@ class Metric(Arithmetic, ABC):
 
     # The methods and settings by which a metric accumulates, beside `reset` and `update`. Those of a
     # `MetricGroup` that are equal in all of them share what they accumulate; None shares with nobody.
+    # A class outside of this package says so itself: what it inherits may not tell of what it changes.
     _accumulates_by: ClassVar[tuple[str, ...] | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "_accumulates_by" not in vars(cls) and cls.__module__.partition(".")[0] != __name__.partition(".")[0]:
+            cls._accumulates_by = None
 
     def __init__(
         self,
@@ -138,6 +141,7 @@ class Metric(Arithmetic, ABC):
     @abstractmethod
     def reset(self) -> None:
         """Forget what was seen, before an epoch begins."""
+        self._is_loaded = False
 
     @abstractmethod
     def update(self, output: Any) -> None:
@@ -155,9 +159,11 @@ class Metric(Arithmetic, ABC):
             NotComputableError: nothing was seen.
         """
 
-    def started(self, engine: Engine) -> None:  # a subclass may want the engine
-        """Start anew; connected by `attach`."""
-        self.reset()
+    def started(self, engine: Engine) -> None:
+        """Start anew, unless the run goes on in mid-window from what was loaded; connected by `attach`."""
+        if not (self._is_loaded and _goes_on(engine)):
+            self.reset()
+        self._is_loaded = False
 
     def iteration_completed(self, engine: Engine) -> None:
         """Take in `engine.state.output`; connected by `attach`.
@@ -206,21 +212,42 @@ class Metric(Arithmetic, ABC):
 
         At the end of an epoch a tensor without dimensions becomes a Python number, and any other
         moves to the CPU. At an iteration tensors stay on their device, detached, so that nobody
-        waits for it until somebody reads the number. An epoch for which the data had no batch has
-        no value.
+        waits for it until somebody reads the number, or the epoch ends. An epoch for which the data
+        had no batch has no value.
 
         Raises:
             NotComputableError: nothing was seen.
-
+            TypeError: the value is a metric or a function.
             ValueError: the value is a mapping that has `name` as a key, and both would be written.
         """
-        read = engine.last_event_name not in _EVERY_ITERATION
+        read = engine.last_event_name not in attachment.EVERY_ITERATION
         try:
             value = self.compute() if read else device_value(self)
         except NotComputableError:
             if engine.state.stop_reason == "exhausted":  # an epoch for which the data had no batch
                 return
             raise
+        self._write(engine, name, value, read)
+
+    def settled(self, engine: Engine, name: str) -> None:
+        """Read what iterations have written, when the epoch or the run ends; connected by `attach`.
+
+        Raises:
+            ValueError: an iteration's values were not what the metric takes.
+        """
+        self.tell_refused()
+        if name in engine.state.metrics:
+            self._write(engine, name, engine.state.metrics[name], read=True)
+
+    def tell_refused(self) -> None:
+        """Raise an error where a value that was written unread is NaN because of what was seen; forget it then."""
+
+    def _write(self, engine: Engine, name: str, value: Any, read: bool) -> None:
+        if callable(value) or isinstance(value, Metric):
+            raise TypeError(
+                f"the value of {type(self).__name__} must be a number, a tensor or a mapping of them, got {value!r}; "
+                "an attribute that the metric lacks is a metric of the tensor's attribute"
+            )
         write(engine.state.metrics, name, value, read, self._metrics_result_mode)
 
     def attach(self, engine: Engine, name: str, usage: str | MetricUsage | None = None) -> None:
@@ -241,6 +268,8 @@ class Metric(Arithmetic, ABC):
         """
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, got {name!r}")
+        if not isinstance(engine, Engine):
+            raise TypeError(f"engine must be an Engine of ignite_signals, got {engine!r}")
         attachment.attach(self, engine, name, self._usage(usage))
 
     def detach(self, engine: Engine, usage: str | MetricUsage | None = None) -> None:
@@ -253,6 +282,26 @@ class Metric(Arithmetic, ABC):
     def is_attached(self, engine: Engine, usage: str | MetricUsage | None = None) -> bool:
         """Tell whether the metric measures this engine's runs with this usage."""
         return attachment.accumulator(self, engine, self._usage(usage)) is not None
+
+    def attached_to(self, engine: Engine, usage: str | MetricUsage | None = None) -> Metric:
+        """Return what accumulates for this metric on an engine: the metric itself, or a twin of it.
+
+        Its `state_dict` is that of the attachment.
+
+        Raises:
+            ValueError: the metric is not attached to the engine with this usage.
+        """
+        found = attachment.accumulator(self, engine, self._usage(usage))
+        if found is None:
+            raise ValueError(f"engine must be one that {self!r} is attached to with this usage, got {engine!r}")
+        return found
+
+    def keep_lists(self) -> None:
+        """Give lists to `update` as they are from now on."""
+        self._skip_unrolling = True
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(_settings(self))})"
 
     def _usage(self, usage: str | MetricUsage | None) -> MetricUsage:
         return EpochWise() if usage is None else usage_from(usage)
@@ -268,6 +317,9 @@ class Metric(Arithmetic, ABC):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned.
 
+        An engine that is resumed in mid-epoch announces the epoch again, for which a metric resets. One
+        that was loaded before goes on instead.
+
         Raises:
             TypeError: `state_dict` is not a mapping.
             ValueError: it lacks a key.
@@ -278,6 +330,7 @@ class Metric(Arithmetic, ABC):
             raise ValueError(f"state_dict must have the keys {missing} as well, got {list(state_dict)}")
         for key in self._state_dict_all_req_keys:
             self._load(key, state_dict[key])
+        self._is_loaded = True
 
     def _load(self, key: str, value: Any) -> None:
         if isinstance(own := getattr(self, key), Metric):
@@ -295,6 +348,31 @@ class Metric(Arithmetic, ABC):
     def _float(self) -> torch.dtype:
         """The type to sum in: of many float32 values a float32 sum loses the small ones."""
         return torch.float32 if self._device.type == "mps" else torch.float64
+
+
+def _goes_on(engine: Engine) -> bool:
+    """Tell whether the event that is sent announces anew what has begun before: a run, or an epoch."""
+    state = engine.state
+    if engine.last_event_name == Events.STARTED:
+        return state.iteration > 0
+    return engine.last_event_name == Events.EPOCH_STARTED and state.iteration > (state.epoch - 1) * (
+        state.epoch_length or 0
+    )
+
+
+def _settings(metric: Metric) -> Iterator[str]:
+    """Yield the arguments of a metric that are not the defaults, as far as they are kept by their names."""
+    for name, parameter in inspect.signature(type(metric).__init__).parameters.items():
+        kept = vars(metric).get(name, vars(metric).get(f"_{name}", parameter.default))
+        if kept is parameter.default or (name == "device" and metric._follows_values):
+            continue
+        shown = f"tensor of shape {tuple(kept.shape)}" if isinstance(kept, Tensor) else _shown(kept)
+        if shown != _shown(parameter.default):
+            yield f"{name}={shown}"
+
+
+def _shown(value: Any) -> str:
+    return getattr(value, "__name__", None) or repr(value)
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ignite_signals.metrics.adapter import as_metric
-from ignite_signals.metrics.composite import Composite
+from ignite_signals.metrics.composite import Composite, computed
 from ignite_signals.metrics.device_value import as_tensor_by, device_value
 from ignite_signals.metrics.metric import Metric, unchanged
 from ignite_signals.metrics.results import ResultMode
@@ -29,7 +29,7 @@ class MetricGroup(Composite):
         metrics_result_mode: "flatten" writes the members' values only, "named" the dict only.
 
     Raises:
-        TypeError: `metrics` is not a mapping, or one of them no metric.
+        TypeError: `metrics` is not a mapping of names, or one of them no metric.
         ValueError: `metrics` is empty.
         NotComputableError: `compute` was called before a member that needs it has seen anything.
 
@@ -52,9 +52,14 @@ class MetricGroup(Composite):
             raise TypeError(f"metrics must map names to metrics, as {{'loss': Loss(loss_fn)}} does, got {metrics!r}")
         if not metrics:
             raise ValueError("metrics must hold a metric at least, got {}")
+        if not all(isinstance(name, str) for name in metrics):
+            raise TypeError(f"metrics must have names of type str, got {list(metrics)}")
         self._names = tuple(metrics)
         self._sources = tuple(as_metric(metric) for metric in metrics.values())
         super().__init__(output_transform, skip_unrolling=skip_unrolling, metrics_result_mode=metrics_result_mode)
+
+    def _labels(self) -> list[str]:
+        return list(self._names)
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -80,12 +85,8 @@ class MetricGroup(Composite):
         Raises:
             NotComputableError: a member has seen nothing, and needs something.
         """
-        return dict(zip(self._names, self._values(_computed), strict=True))
+        return dict(zip(self._names, self._values(computed), strict=True))
 
     def __repr__(self) -> str:
         members = (f"{name}={type(source).__name__}" for name, source in zip(self._names, self._sources, strict=True))
         return f"{type(self).__name__}({', '.join(members)})"
-
-
-def _computed(metric: Metric) -> Any:
-    return metric.compute()

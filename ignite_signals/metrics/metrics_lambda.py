@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ignite_signals.metrics.adapter import as_metric, is_metric
-from ignite_signals.metrics.composite import Composite
+from ignite_signals.metrics.composite import Composite, computed
 from ignite_signals.metrics.device_value import as_tensor_by, device_value
 from ignite_signals.metrics.metric import Metric
 from ignite_signals.metrics.results import ResultMode
@@ -64,12 +64,11 @@ class MetricsLambda(Composite):
             f, tuple(_node(arg, sources) for arg in args), {key: _node(arg, sources) for key, arg in kwargs.items()}
         )
         if not sources:
-            raise ValueError(f"args must hold a metric at least, got {args!r} and {kwargs!r}")
+            raise ValueError(
+                f"args must hold a metric at least, by itself and not in a list, got {args!r} and {kwargs!r}"
+            )
         self._sources = tuple(sources)
         super().__init__(skip_unrolling=skip_unrolling, metrics_result_mode=metrics_result_mode)
-        if skip_unrolling:
-            for member in self._members:
-                member._skip_unrolling = True
 
     def update(self, output: Any) -> None:
         """Take in an output, as the metrics' own `update` does."""
@@ -96,14 +95,10 @@ class MetricsLambda(Composite):
         Raises:
             NotComputableError: a metric has seen nothing, and needs something.
         """
-        return self._call.value(self._values(_computed))
+        return self._call.value(self._values(computed))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._call.shown(self._sources)})"
-
-
-def _computed(metric: Metric) -> Any:
-    return metric.compute()
 
 
 @attrs.frozen

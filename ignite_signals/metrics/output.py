@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Number
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["is_unrollable", "parts", "unroll"]
+__all__ = ["described", "is_unrollable", "parts", "unroll"]
 
 
 def is_unrollable(output: Any) -> bool:
@@ -67,8 +67,20 @@ def parts(metric: object, output: Any, form: str, counts: tuple[int, ...]) -> Se
     """
     if isinstance(output, tuple | list) and len(output) in counts:
         return output
-    size = f" of {len(output)}" if isinstance(output, tuple | list) else ""
     raise TypeError(
-        f"output must be {form} for {type(metric).__name__}, got a {type(output).__name__}{size}; "
+        f"output must be {form} for {type(metric).__name__}, got {described(output)}; "
         "choose the parts with output_transform"
     )
+
+
+def described(output: object) -> str:
+    """Return what an output is, for an error: not its values, which may be many.
+
+    >>> described((1, 2)), described({"y": 1}), described("text")
+    ('a tuple of 2', "a dict with the keys ['y']", "'text' of type str")
+    """
+    if isinstance(output, tuple | list):
+        return f"a {type(output).__name__} of {len(output)}"
+    if isinstance(output, Mapping):
+        return f"a {type(output).__name__} with the keys {list(output)}"
+    return f"a {type(output).__name__}" if isinstance(output, Tensor) else f"{output!r} of type {type(output).__name__}"

@@ -44,8 +44,7 @@ def write(metrics: dict[str, Any], name: str, value: Any, read: bool, mode: Resu
     {'loss': 0.5, 'mse': 4.0, 'errors': {'mse': 4.0}}
     """
     if not isinstance(value, Mapping):
-        number = read and isinstance(value, Tensor) and value.ndim == 0
-        metrics[name] = value.item() if number else _detached(value, read)
+        metrics[name] = _detached(value, read)
         return
     if name in value and mode == "both":
         raise ValueError(
@@ -60,8 +59,11 @@ def write(metrics: dict[str, Any], name: str, value: Any, read: bool, mode: Resu
 
 
 def _detached(value: Any, read: bool) -> Any:
+    """Return a value that stays what it is when the metric goes on."""
     if isinstance(value, Tensor):
-        return value.detach().cpu() if read else value.detach()
+        if not read:
+            return value.detach().clone()
+        return value.item() if value.ndim == 0 else value.detach().to("cpu", copy=True)
     if type(value) in (tuple, list):
         return type(value)(_detached(item, read) for item in value)
     if type(value) is dict:

@@ -16,13 +16,14 @@ from ignite_signals.exceptions import NotComputableError
 from ignite_signals.metrics.adapter import as_metric, is_metric
 from ignite_signals.metrics.device_value import as_tensor_by, device_value
 from ignite_signals.metrics.metric import Metric, unchanged
+from ignite_signals.metrics.output import described
 from ignite_signals.metrics.pairs import wide
 from ignite_signals.metrics.sync import agreed
 from ignite_signals.metrics.twin import twin
 from ignite_signals.metrics.usage import (
-    EpochWise,
     MetricUsage,
     RunningBatchWise,
+    RunningEpochWise,
     SingleEpochRunningBatchWise,
     UsageEvent,
     usage_from,
@@ -74,7 +75,8 @@ class RunningAverage(Metric):
     """
 
     required_output_keys = None
-    _state_dict_all_req_keys = ("_value", "_averages", "_source")
+    shared_by_twins = ("src",)
+    _state_dict_all_req_keys = ("_average", "_averages", "_source")
 
     def __init__(
         self,
@@ -85,7 +87,7 @@ class RunningAverage(Metric):
         device: str | torch.device | None = None,
         skip_unrolling: bool = False,
     ) -> None:
-        _check_source(src, output_transform=output_transform, device=device)
+        _check_source(src, output_transform, device)
         if not 0 < alpha <= 1:
             raise ValueError(f"alpha must be in (0, 1], got {alpha!r}")
         if epoch_bound is not None:
@@ -95,13 +97,24 @@ class RunningAverage(Metric):
         self.epoch_bound = epoch_bound
         self._source = None if src is None else twin(as_metric(src))
         super().__init__(output_transform or unchanged, device=device, skip_unrolling=skip_unrolling)
+        if skip_unrolling:
+            self.keep_lists()
 
     def reset(self) -> None:
         """Forget the average."""
-        self._value: Any = None
-        self._averages = 0  # how many there are in `_value`: of this process, or of all together
+        self._average: Any = None
+        self._averages = 0  # how many there are in `_average`: of this process, or of all together
         if self._source is not None:
             self._source.reset()
+
+    def keep_lists(self) -> None:
+        super().keep_lists()
+        if self._source is not None:
+            self._source.keep_lists()
+
+    def tell_refused(self) -> None:
+        if self._source is not None:
+            self._source.tell_refused()
 
     def update(self, output: Any) -> None:
         """Take in a batch: its value, or what `src` computes of it.
@@ -142,8 +155,8 @@ class RunningAverage(Metric):
         self._require_value()
         # What `src` computes all processes have in common; and here each of them has an average.
         if self._source is not None or distributed.get_world_size() == 1:
-            return self._value
-        return distributed.all_reduce(self._value) / distributed.get_world_size()
+            return self._average
+        return distributed.all_reduce(self._average) / distributed.get_world_size()
 
     @as_tensor_by(_unread)
     def compute(self) -> Any:
@@ -154,12 +167,12 @@ class RunningAverage(Metric):
         """
         if self._source is not None or distributed.get_world_size() == 1:
             return self._unread()
-        with agreed(self, {"_value": "SUM", "_averages": "SUM"}):
+        with agreed(self, {"_average": "SUM", "_averages": "SUM"}):
             self._require_value()
-            return self._value / self._averages
+            return self._average / self._averages
 
     def _require_value(self) -> None:
-        if self._value is None:
+        if self._average is None:
             raise NotComputableError(
                 f"{type(self).__name__} has seen no value: it must be updated before it is computed"
             )
@@ -177,18 +190,21 @@ class RunningAverage(Metric):
         else:
             self._check_number(value)
         # Never in place: what was written to `engine.state.metrics` must not change later.
-        if self._value is None:
-            self._value = value * 1.0
+        if self._average is None:
+            self._average = value * 1.0
         elif is_tensor:
-            self._value = torch.add(self._value * self.alpha, value, alpha=1 - self.alpha)
+            self._average = torch.add(self._average * self.alpha, value, alpha=1 - self.alpha)
         else:
-            self._value = self._value * self.alpha + value * (1 - self.alpha)
+            self._average = self._average * self.alpha + value * (1 - self.alpha)
         self._averages = 1
 
     def _check_number(self, value: Any) -> None:
         if not isinstance(value, Number):
             source = "output" if self.src is None else f"the value of {type(self.src).__name__}"
-            raise TypeError(f"{source} must be a number or a tensor for RunningAverage, got {value!r}")
+            raise TypeError(
+                f"{source} must be a number or a tensor for RunningAverage, got {described(value)}; "
+                "choose one with output_transform"
+            )
 
     def _usage(self, usage: str | MetricUsage | None) -> MetricUsage:
         if self.epoch_bound is not None:
@@ -196,7 +212,7 @@ class RunningAverage(Metric):
         return RunningBatchWise() if usage is None else usage_from(usage)
 
     def handlers(self, usage: MetricUsage) -> list[tuple[UsageEvent, Callable[[Engine], None]]]:
-        if self._source is None or not isinstance(usage, EpochWise):
+        if self._source is None or not isinstance(usage, RunningEpochWise):
             return super().handlers(usage)
         return [
             (usage.STARTED, self.started),
@@ -232,11 +248,11 @@ _EPOCH_BOUND = (
 )
 
 
-def _check_source(src: object, **only_without: object) -> None:
+def _check_source(src: object, output_transform: object, device: object) -> None:
     if src is None:
         return
     if not is_metric(src):
         raise TypeError(f"src must be a Metric or None, got {src!r}")
-    for name, value in only_without.items():
+    for name, value in (("output_transform", output_transform), ("device", device)):
         if value is not None:
             raise ValueError(f"{name} must be None where src is a metric, which has its own, got {value!r}")

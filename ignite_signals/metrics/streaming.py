@@ -36,6 +36,8 @@ class Streaming(Metric):
 
     _num_examples: int
     _placed: bool
+    # Whether a value that was given unread is NaN because of what was seen; outlives `reset`, till it is told.
+    _refused: Tensor | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -51,14 +53,18 @@ class Streaming(Metric):
 
     def _place(self, values: Tensor) -> None:
         """Make the state where the values are, or move what was loaded there."""
-        device = values.device if self._follows_values else self._device
+        # A state that was made in inference mode could not be updated outside of it.
+        with torch.inference_mode(False):
+            self._place_on(values.device if self._follows_values else self._device, values)
+        self._placed = True
+
+    def _place_on(self, device: torch.device, values: Tensor) -> None:
         if self._num_examples:
             for name in self._reductions:
                 if isinstance(state := getattr(self, name), Tensor):
                     setattr(self, name, state.to(device))
         else:
             self._create(device, values)
-        self._placed = True
 
     @abstractmethod
     def _create(self, device: torch.device, values: Tensor) -> None:
@@ -101,7 +107,15 @@ class Streaming(Metric):
         with agreed(self, self._reductions):
             self._require_samples()
             value, bad = self._kept(self._value()), self._bad_input()
-        return value if bad is None or not value.is_floating_point() else value.masked_fill(bad, math.nan)
+        if bad is None:
+            return value
+        self._refused = bad if self._refused is None else self._refused | bad
+        return value.masked_fill(bad, math.nan) if value.is_floating_point() else value
+
+    def tell_refused(self) -> None:
+        refused, self._refused = self._refused, None
+        if refused is not None and refused:
+            raise ValueError(f"a value of this window is NaN: {self._complaint()}")
 
     @as_tensor_by(_unread)
     def compute(self) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Number
 from typing import Any, TypeVar
 
@@ -32,6 +33,7 @@ def sync_all_reduce(*attributes: str) -> Callable[[C], C]:
             has seen nothing may have None, or a tensor without dimensions.
 
     Raises:
+        TypeError: it is used without names.
         ValueError: there is no such operation.
 
     >>> from ignite_signals.metrics import Metric
@@ -48,6 +50,8 @@ def sync_all_reduce(*attributes: str) -> Callable[[C], C]:
     ...     def compute(self):
     ...         return self.largest.item()
     """
+    if attributes and callable(attributes[0]):
+        raise TypeError('sync_all_reduce must be called with names of attributes, as in @sync_all_reduce("_sum")')
     reductions = dict(_parsed(attribute) for attribute in attributes)
 
     def decorate(compute: C) -> C:
@@ -83,40 +87,51 @@ def agreed(metric: Any, reductions: Mapping[str, str]) -> Generator[None, None, 
     """Let a metric's attributes be those of all processes together, while the block runs.
 
     Raises:
-        AttributeError: the metric lacks an attribute.
+        AttributeError: the metric lacks an attribute, whether there are other processes or not.
         TypeError: an attribute is neither a number nor a tensor.
         ValueError: tensors of several processes do not fit together; on every process.
     """
-    if distributed.get_world_size() == 1:
+    if missing := [name for name in reductions if not hasattr(metric, name)]:
+        raise AttributeError(f"{type(metric).__name__} has no attributes {missing}, which sync_all_reduce names")
+    agreed_before: frozenset[str] = vars(metric).get(_AGREED, frozenset())
+    own = {name: getattr(metric, name) for name in reductions if name not in agreed_before}
+    if distributed.get_world_size() == 1 or not own:
         yield
         return
-    own = {name: getattr(metric, name) for name in reductions}
-    vars(metric).update(_reduced(type(metric).__name__, own, reductions))
+    _set(metric, {**_reduced(type(metric).__name__, own, reductions), _AGREED: agreed_before | own.keys()})
     try:
         yield
     finally:
-        vars(metric).update(own)
+        _set(metric, {**own, _AGREED: agreed_before})
 
 
-_ALIKE = False
+# Which attributes a method that calls this one has made agree already: adding them up again would be wrong.
+_AGREED = "_agreed_attributes"
+
+
+def _set(metric: Any, attributes: Mapping[str, Any]) -> None:
+    for name, value in attributes.items():
+        setattr(metric, name, value)
+
+
+_ALIKE: ContextVar[bool] = ContextVar("alike", default=False)
 
 
 @contextmanager
-def alike() -> Generator[None, None, None]:
+def alike(updated: bool = True) -> Generator[None, None, None]:
     """Take it that all processes have updated: what they reduce has one form, and nobody needs to ask.
 
     To ask means to wait, which a value that is written at every iteration must not.
     """
-    global _ALIKE
-    before, _ALIKE = _ALIKE, True
+    token = _ALIKE.set(updated)
     try:
         yield
     finally:
-        _ALIKE = before
+        _ALIKE.reset(token)
 
 
 def _reduced(metric: str, own: Mapping[str, Any], reductions: Mapping[str, str]) -> dict[str, Any]:
-    if _ALIKE:
+    if _ALIKE.get():
         return {name: distributed.all_reduce(_as_tensor(value, own), reductions[name]) for name, value in own.items()}
     forms = distributed.all_gather({name: _form(metric, name, value) for name, value in own.items()})
     return {name: _reduce(metric, name, own[name], reductions[name], [form[name] for form in forms]) for name in own}
@@ -126,7 +141,8 @@ def _as_tensor(value: Any, own: Mapping[str, Any]) -> Tensor:
     if isinstance(value, Tensor):
         return value
     device = next((other.device for other in own.values() if isinstance(other, Tensor)), None)
-    return torch.full((), value, device=device)  # a fill, where `torch.tensor` would be a copy that waits
+    dtype = torch.float64 if isinstance(value, float) else None
+    return torch.full((), value, dtype=dtype, device=device)  # a fill, where `torch.tensor` would be a copy that waits
 
 
 def _form(metric: str, name: str, value: Any) -> Any:

@@ -43,6 +43,8 @@ class MetricUsage:
         self.ITERATION_COMPLETED = iteration_completed
 
     def __repr__(self) -> str:
+        if hasattr(self, "usage_name"):
+            return f"{type(self).__name__}()"
         return f"{type(self).__name__}({self.STARTED!r}, {self.COMPLETED!r}, {self.ITERATION_COMPLETED!r})"
 
 
@@ -97,6 +99,8 @@ class BatchFiltered(MetricUsage):
     Args:
         args, kwargs: the filter, as `Events.ITERATION_COMPLETED` takes it.
 
+    >>> BatchFiltered(every=10)
+    BatchFiltered(every=10)
     >>> BatchFiltered(every=10).ITERATION_COMPLETED
     Events.ITERATION_COMPLETED(Every(10))
     """
@@ -104,6 +108,10 @@ class BatchFiltered(MetricUsage):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         filtered = Events.ITERATION_COMPLETED(*args, **kwargs)
         super().__init__(Events.EPOCH_STARTED, Events.EPOCH_COMPLETED, filtered)
+        self._arguments = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._arguments})"
 
 
 _NAMED: dict[str, type[EpochWise] | type[BatchWise]] = {
@@ -120,7 +128,7 @@ def usage_from(usage: str | MetricUsage) -> MetricUsage:
         TypeError: `usage` is neither a name nor a usage.
 
     >>> usage_from("batch_wise")
-    BatchWise(Events.ITERATION_STARTED, Events.ITERATION_COMPLETED, Events.ITERATION_COMPLETED)
+    BatchWise()
     """
     if isinstance(usage, MetricUsage):
         return usage

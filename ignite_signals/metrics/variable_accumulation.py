@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ignite_signals.metrics.mean import sum_dtype
 from ignite_signals.metrics.metric import unchanged
+from ignite_signals.metrics.output import described
 from ignite_signals.metrics.streaming import Streaming
 
 __all__ = ["VariableAccumulation", "refused"]
@@ -122,6 +123,6 @@ class VariableAccumulation(Streaming):
 def refused(metric: object, output: object) -> TypeError:
     """Return the error for what is neither a number nor a tensor."""
     return TypeError(
-        f"output must be a number or a tensor for {type(metric).__name__}, got {output!r}; "
+        f"output must be a number or a tensor for {type(metric).__name__}, got {described(output)}; "
         "choose one with output_transform"
     )

@@ -260,7 +260,9 @@ def test_a_loss_as_output_is_refused_with_a_remedy() -> None:
     engine = Engine(lambda engine, batch: 0.5)
     Accuracy().attach(engine, "accuracy")
 
-    with pytest.raises(TypeError, match=r"output must be \(y_pred, y\) for Accuracy, got a float; choose the parts"):
+    with pytest.raises(
+        TypeError, match=r"output must be \(y_pred, y\) for Accuracy, got 0.5 of type float; choose the parts"
+    ):
         engine.run([1])
 
 

@@ -436,7 +436,7 @@ def test_attach_and_detach() -> None:
 
     check_equal(expected_value(MulticlassF1Score(3), data), values["epoch"])
     check_equal(expected_value(MulticlassF1Score(3), data[1:]), values["batch"])
-    assert isinstance(values["batch"], Tensor)  # nobody waits for the number
+    assert isinstance(values["batch"], float)  # the number is read when the epoch ends
     metric.detach(evaluator)
     assert (False, True) == (metric.is_attached(evaluator), metric.is_attached(evaluator, BatchWise()))
 
@@ -577,9 +577,9 @@ def test_a_native_metric_is_returned_as_it_is() -> None:
     metric = MeanSquaredError()
 
     assert metric is as_metric(metric)
-    with pytest.raises(ValueError, match="output_transform and device must be given to MeanSquaredError itself"):
+    with pytest.raises(ValueError, match="must be given to MeanSquaredError\\(\\) itself"):
         as_metric(metric, lambda output: output)
-    with pytest.raises(ValueError, match="output_transform and device must be given to MeanSquaredError itself"):
+    with pytest.raises(ValueError, match=r"must be given to MeanSquaredError\(\) itself"):
         as_metric(torchmetrics.MeanSquaredError() * metric, device="cpu")
 
 

@@ -29,6 +29,8 @@ class Clock:
 class Timed(Frequency):
     """Count by a clock of the test's."""
 
+    shared_by_twins = ("_clock", "clock")
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._clock = self.clock = Clock()  # type: ignore[assignment]
         super().__init__(*args, **kwargs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import gc
 import pickle
 import weakref
@@ -21,6 +22,8 @@ from ignite_signals.metrics import (
     EpochWise,
     Loss,
     Metric,
+    MetricGroup,
+    MetricUsage,
     RunningAverage,
     RunningBatchWise,
 )
@@ -59,6 +62,15 @@ def metrics_of(metric: Metric, data: Any = (1.0,), **kwargs: Any) -> dict[str, A
     engine = Engine(step)
     metric.attach(engine, "m", **kwargs)
     return engine.run(data).metrics
+
+
+def value_at_an_iteration(metric: Metric, data: Any = (1.0,), **kwargs: Any) -> Any:
+    """Return what is written at the last iteration, before the epoch ends."""
+    engine, seen = Engine(step), []
+    metric.attach(engine, "m", **kwargs)
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: seen.append(engine.state.metrics["m"]))
+    engine.run(data)
+    return seen[-1]
 
 
 def handlers_of(engine: Engine) -> int:
@@ -193,7 +205,7 @@ class TestResult:
 
     def test_a_tensor_stays_a_tensor_at_an_iteration(self) -> None:
         """At an iteration nobody waits for a number; the tensor is detached."""
-        value = metrics_of(Last(torch.tensor(2.5, requires_grad=True)), usage=BatchWise())["m"]
+        value = value_at_an_iteration(Last(torch.tensor(2.5, requires_grad=True)), usage=BatchWise())
 
         assert isinstance(value, torch.Tensor)
         assert (2.5, (), False) == (value.item(), tuple(value.shape), value.requires_grad)
@@ -203,7 +215,7 @@ class TestResult:
         """Where compute would read a number, the tensor behind it is written instead."""
         data = [(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0]))]
 
-        value = metrics_of(metric, data, usage=RunningBatchWise())["m"]
+        value = value_at_an_iteration(metric, data, usage=RunningBatchWise())
 
         assert isinstance(value, torch.Tensor)
         assert (0.5, torch.float64) == (value.item(), value.dtype)
@@ -427,3 +439,205 @@ def test_a_metric_that_is_free_again_accumulates_itself():
     metric.attach(last, "m")
     last.run([1.0, 3.0])
     assert 2.0 == metric.compute().item()
+
+
+class TestResume:
+    DATA = (1.0, 3.0, 8.0, 4.0)
+
+    def resumed(self, make: Any, usage: str, at: int, epochs: int = 2) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the metrics of a run, and of one that is stopped at an iteration and resumed in another engine."""
+        data = list(self.DATA)
+        whole = metrics_of(make(), data, usage=usage) if epochs == 1 else None
+        if whole is None:
+            engine, metric = Engine(step), make()
+            metric.attach(engine, "m", usage=usage)
+            whole = engine.run(data, max_epochs=epochs).metrics
+        first, metric = Engine(step), make()
+        metric.attach(first, "m", usage=usage)
+        first.add_event_handler(Events.ITERATION_COMPLETED(once=at), first.interrupt)
+        first.run(data, max_epochs=epochs)
+        second, other = Engine(step), make()
+        other.attach(second, "m", usage=usage)
+        second.load_state_dict(first.state_dict())
+        other.load_state_dict(metric.state_dict())
+        rest = data[at % len(data) :] + data[: at % len(data)]
+        return whole, second.run(rest * epochs, epoch_length=len(data), max_epochs=epochs).metrics
+
+    @pytest.mark.parametrize("usage", ["epoch_wise", "running_batch_wise", "single_epoch_running_batch_wise"])
+    @pytest.mark.parametrize("at", [1, 3, 5, 6])
+    @pytest.mark.parametrize(
+        "make",
+        [Average, lambda: 2 * Average(), lambda: MetricGroup({"a": Average()}), lambda: RunningAverage(alpha=0.5)],
+        ids=["metric", "expression", "group", "running"],
+    )
+    def test_a_run_resumed_in_mid_epoch_has_the_same_value(self, make: Any, usage: str, at: int) -> None:
+        """What was loaded before the run goes on in it, though the epoch is announced anew."""
+        whole, resumed = self.resumed(make, usage, at)
+
+        assert whole == resumed
+
+    def test_a_new_run_does_not_go_on_from_what_was_loaded(self) -> None:
+        """A run that begins at the beginning resets, and so does the next epoch of a resumed one."""
+        metric, engine = Average(), Engine(step)
+        metric.attach(engine, "m")
+        used = Average()
+        used.update(100.0)
+        metric.load_state_dict(used.state_dict())
+
+        assert {"m": 2.0} == engine.run([1.0, 3.0]).metrics
+
+    def test_each_attachment_has_a_state_to_save(self) -> None:
+        """The state of a further attachment is that of what accumulates there."""
+        metric, engine = Average(), Engine(step)
+        metric.attach(engine, "epoch")
+        metric.attach(engine, "last", usage=BatchWise())
+        engine.run([1.0, 3.0])
+
+        first, second = metric.attached_to(engine), metric.attached_to(engine, "batch_wise")
+
+        assert metric is first
+        assert (2.0, 3.0) == (first.compute().item(), second.compute().item())
+        with pytest.raises(ValueError, match="engine must be one that Average"):
+            metric.attached_to(engine, "running_batch_wise")
+
+
+class TestSettled:
+    def test_values_of_iterations_are_numbers_when_the_epoch_ends(self) -> None:
+        """User handlers of the epoch's end find Python numbers, as with any other usage."""
+        engine, seen = Engine(step), []
+        Average().attach(engine, "m", usage=RunningBatchWise())
+        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: seen.append(engine.state.metrics["m"]))
+        engine.run([1.0, 3.0], max_epochs=2)
+
+        assert [2.0, 2.0] == seen
+        assert [float, float] == [type(value) for value in seen]
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            Accuracy,
+            lambda: RunningAverage(Accuracy()),
+            lambda: 1 * Accuracy(),
+            lambda: MetricGroup({"a": Accuracy()}),
+        ],
+        ids=["metric", "running", "expression", "group"],
+    )
+    @pytest.mark.parametrize("usage", ["batch_wise", "running_batch_wise"])
+    def test_bad_values_are_told_when_the_epoch_ends(self, make: Any, usage: str) -> None:
+        """A value that is NaN because of its input does not go by in silence, though nobody read it."""
+        engine, metric = Engine(step), make()
+        metric.attach(engine, "m", usage=usage)
+        good = (torch.tensor([1.0]), torch.tensor([1.0]))
+        with pytest.raises(ValueError, match="a value of this window is NaN: y_pred and y must be zeros and ones"):
+            engine.run([good, (torch.tensor([0.5]), torch.tensor([1.0])), good])
+
+        assert 2 == engine.run([good, good], max_epochs=2).epoch
+
+
+class TestWritten:
+    def test_what_a_run_returned_stays(self) -> None:
+        """A metric that accumulates in place does not change what an earlier run has returned."""
+
+        class Counts(Last):
+            def reset(self) -> None:
+                self.last = torch.zeros(2)
+                self.inner.reset()
+
+            def update(self, output: Any) -> None:
+                self.last[output] += 1
+
+        engine = Engine(step)
+        Counts().attach(engine, "m")
+        first = engine.run([0, 1, 1]).metrics["m"]
+        engine.run([0])
+
+        assert [1.0, 2.0] == first.tolist()
+
+    def test_a_forgotten_attribute_is_no_value(self) -> None:
+        """A name that a tensor has and the metric lacks is a metric of it, which no metric computes."""
+
+        class Forgetful(Last):
+            def compute(self) -> Any:
+                return self.sum
+
+        with pytest.raises(TypeError, match="the value of Forgetful must be a number"):
+            metrics_of(Forgetful())
+
+    def test_two_metrics_of_one_name_warn(self) -> None:
+        """The later one would replace the value of the first in silence."""
+        engine = Engine(step)
+        Average().attach(engine, "m")
+        with pytest.warns(UserWarning, match=r"name 'm' is written by Average\(\) already"):
+            Last().attach(engine, "m")
+
+
+def test_metrics_are_told_apart_though_they_are_equal():
+    """Two metrics of a dataclass are two, with an attachment each."""
+
+    @dataclasses.dataclass
+    class Equal(Metric):
+        required_output_keys = None
+        start: float = 0.0
+
+        def __post_init__(self) -> None:
+            super().__init__()
+
+        def reset(self) -> None:
+            self.total = self.start
+
+        def update(self, output: Any) -> None:
+            self.total += output
+
+        def compute(self) -> Any:
+            return self.total
+
+    engine, one, other = Engine(step), Equal(), Equal()
+    one.attach(engine, "one")
+    other.attach(engine, "other")
+    one.detach(engine)
+    assert {"other": 3.0} == engine.run([1.0, 2.0]).metrics
+
+
+def test_a_copied_metric_is_taken_to_be_in_use():
+    """A metric that was copied with its engine leaves the copy's accumulation alone when it is attached elsewhere."""
+    engine, metric = Engine(step), Average()
+    metric.attach(engine, "m")
+    other, copied = copy.deepcopy((engine, metric))
+    third = Engine(step)
+    copied.attach(third, "m")
+    other.add_event_handler(Events.ITERATION_COMPLETED, lambda: third.run([100.0]))
+    assert {"m": 2.0} == other.run([1.0, 3.0]).metrics
+
+
+def test_a_failed_attachment_leaves_nothing_behind():
+    """An event that the engine has not is told before anything is connected."""
+    engine = Engine(step)
+    before = handlers_of(engine)
+    with pytest.raises(ValueError, match="unknown event 'half'"):
+        Average().attach(engine, "m", MetricUsage(Events.EPOCH_STARTED, "half", Events.ITERATION_COMPLETED))
+    assert before == handlers_of(engine)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        (Average(), "Average()"),
+        (Accuracy(is_multilabel=True), "Accuracy(is_multilabel=True)"),
+        (Loss(torch.nn.functional.mse_loss), "Loss(loss_fn=mse_loss)"),
+        (Average(device="cpu", skip_unrolling=True), "Average(device=device(type='cpu'), skip_unrolling=True)"),
+    ],
+)
+def test_it_shows_its_settings(metric, expected):
+    """The repr has what is not the default."""
+    assert expected == repr(metric)
+
+
+def test_a_metric_without_its_constructor_is_told():
+    """A subclass that forgets `super().__init__()` learns so."""
+
+    class Bare(Last):
+        def __init__(self) -> None:
+            self.result, self.inner = None, Average()
+
+    with pytest.raises(AttributeError, match=r"has its __init__ called super\(\).__init__\(\)"):
+        metrics_of(Bare())

@@ -10,7 +10,15 @@ import torch
 
 from ignite_signals.engine import Engine
 from ignite_signals.exceptions import NotComputableError
-from ignite_signals.metrics import Average, BatchWise, MeanSquaredError, Metric, MetricGroup, RootMeanSquaredError
+from ignite_signals.metrics import (
+    Average,
+    BatchWise,
+    MeanSquaredError,
+    Metric,
+    MetricGroup,
+    RootMeanSquaredError,
+    RunningAverage,
+)
 
 DATA = [(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 0.0])), (torch.tensor([4.0]), torch.tensor([0.0]))]
 
@@ -39,12 +47,15 @@ def test_what_members_share_is_accumulated_once():
 
     class CountedError(MeanSquaredError):
         sums = 0
+        _accumulates_by = MeanSquaredError._accumulates_by
 
         def _summed(self, y_pred: Any, y: Any) -> Any:
             CountedError.sums += 1
             return super()._summed(y_pred, y)
 
     class RootError(CountedError):
+        _accumulates_by = CountedError._accumulates_by
+
         def _value(self) -> Any:
             return super()._value().sqrt()
 
@@ -137,7 +148,61 @@ def test_a_resumed_group_ends_with_the_same_values():
     group.update(DATA[1])
     other.update(DATA[1])
     assert group.compute() == other.compute()
-    assert 1 == len(state["members"])
+    assert "mse" == state["rmse"]
+
+
+def test_a_state_goes_by_names():
+    """Members in another order get their own states, and other members are refused."""
+    group, other = MetricGroup(errors()), MetricGroup(dict(reversed(errors().items())))
+    group.update(DATA[0])
+    other.load_state_dict(group.state_dict())
+    assert group.compute() == other.compute()
+    with pytest.raises(ValueError, match=r"must have the keys \['average'\] for MetricGroup\(average=Average\)"):
+        MetricGroup({"average": Average()}).load_state_dict(group.state_dict())
+
+
+def test_what_a_class_changes_is_not_shared():
+    """A class of a user's that says nothing of how it accumulates does so by itself."""
+
+    class ScaledError(MeanSquaredError):
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+            super().__init__()
+
+        def _summed(self, y_pred: Any, y: Any) -> Any:
+            return super()._summed(y_pred * self.factor, y)
+
+    group = MetricGroup({"1": ScaledError(1.0), "3": ScaledError(3.0)})
+    group.update(DATA[1])
+    assert {"1": 16.0, "3": 144.0} == group.compute()
+
+
+def test_lists_are_kept_as_they_are_where_that_is_asked_for():
+    """`skip_unrolling` of a group, and of an expression in it, reaches the metrics."""
+
+    class Seen(Metric):
+        required_output_keys = None
+
+        def reset(self) -> None:
+            self.seen = 0
+
+        def update(self, output: Any) -> None:
+            self.seen += 1
+
+        def compute(self) -> Any:
+            return self.seen
+
+    outputs = [([torch.tensor(2.0), torch.tensor(4.0)], [torch.tensor(0.0), torch.tensor(0.0)])]
+    nested = MetricGroup({"a": Seen(), "b": 1 * Seen(), "c": RunningAverage(Seen())}, skip_unrolling=True)
+    assert {"a": 1, "b": 1, "c": 1.0} == metrics_of(nested, outputs)["errors"]
+
+
+def test_what_measures_otherwise_with_a_usage_is_refused():
+    """An average over epochs of a metric sees whole epochs, which a group does not give to it."""
+    group, engine = MetricGroup({"average": RunningAverage(MeanSquaredError())}), Engine(lambda engine, batch: batch)
+    with pytest.raises(ValueError, match="attach it by itself"):
+        group.attach(engine, "group", usage="running_epoch_wise")
+    assert not group.is_attached(engine, "epoch_wise")
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_lists_in_a_mapping_are_unrolled_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "got"), [(3.0, "a float"), ((1, 2, 3), "a tuple of 3"), (torch.zeros(2, 1), "a Tensor")]
+    ("output", "got"), [(3.0, "3.0 of type float"), ((1, 2, 3), "a tuple of 3"), (torch.zeros(2, 1), "a Tensor")]
 )
 def test_parts_refuses_other_forms(output: Any, got: str) -> None:
     """What has not the parts is named, a tensor too, though it could be unpacked."""

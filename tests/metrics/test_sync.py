@@ -109,3 +109,36 @@ def test_an_unknown_operation_is_refused():
     """The error lists the operations."""
     with pytest.raises(ValueError, match="must be one of SUM, PRODUCT, MIN, MAX, got 'MEAN'"):
         sync_all_reduce("total:MEAN")
+
+
+class Nested(Summary):
+    """Reduce in `compute`, which calls one that reduces, too."""
+
+    @sync_all_reduce("count")
+    def compute(self) -> Any:
+        return super().compute()
+
+
+def nested_on(rank: int) -> int:
+    metric = Nested()
+    metric.update(torch.ones(2))
+    return int(metric.compute()[1])
+
+
+def test_what_is_reduced_already_is_not_reduced_again(ranks):
+    """A method that reduces may call one that reduces the same."""
+    assert [2, 2] == ranks.run(nested_on)
+
+
+def test_names_that_are_none_are_told_with_one_process():
+    """A typing mistake shows before the program runs on many processes."""
+
+    class Misspelt(Summary):
+        @sync_all_reduce("cuont")
+        def compute(self) -> Any:
+            return self.count
+
+    with pytest.raises(AttributeError, match=r"Misspelt has no attributes \['cuont'\]"):
+        Misspelt().compute()
+    with pytest.raises(TypeError, match="must be called with names"):
+        sync_all_reduce(Summary.compute)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
+import io
+from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import pytest
 import torch
 
 from ignite_signals.metrics import Average, Loss, Metric
@@ -75,3 +78,64 @@ def test_a_twin_shares_functions_and_modules() -> None:
 
     assert original._loss_fn is twin(original)._loss_fn
     assert with_module._loss_fn is twin(with_module)._loss_fn
+
+
+class Holding(Average):
+    """Hold what users hold: counters, arrays of numbers, objects of their own, a metric of torchmetrics."""
+
+    def __init__(self) -> None:
+        self.counter: Counter[str] = Counter()
+        self.helper = Helper()
+        self.model = torch.nn.Linear(1, 1)
+        self.partial = partial(abs)
+        self.other = pytest.importorskip("torchmetrics").MeanMetric()
+        self.file = io.StringIO()
+        super().__init__()
+
+    def reset(self) -> None:
+        super().reset()
+        self.counter.clear()
+        self.helper.seen.clear()
+        self.other.reset()
+
+    def update(self, output: Any) -> None:
+        super().update(output)
+        self.counter["seen"] += 1
+        self.helper.seen.append(output)
+        self.other.update(output)
+
+
+class Helper:
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+        self.model = torch.nn.Linear(1, 1)
+
+
+def test_a_twin_copies_whatever_may_change() -> None:
+    """Objects of a user's own are copied, and the models that they hold are not."""
+    original = Holding()
+    original.update(5.0)
+
+    other = twin(original)
+    other.update(1.0)
+
+    assert ({"seen": 1}, [5.0], 5.0) == (original.counter, original.helper.seen, original.other.compute().item())
+    assert ({"seen": 1}, [1.0], 1.0) == (other.counter, other.helper.seen, other.other.compute().item())
+    theirs = (other.model, other.helper.model, other.partial)
+    shared = zip((original.model, original.helper.model, original.partial), theirs, strict=True)
+    assert all(one is another for one, another in shared)
+
+
+class Sharing(Holding):
+    """Say what is shared."""
+
+    shared_by_twins = ("helper",)
+
+
+def test_a_class_says_what_its_twins_share() -> None:
+    """What is named in `shared_by_twins` is the very same object."""
+    original = Sharing()
+    other = twin(original)
+
+    assert original.helper is other.helper
+    assert original.counter is not other.counter
