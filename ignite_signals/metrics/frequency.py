@@ -72,7 +72,10 @@ class Frequency(Metric):
             TypeError: `output` is neither a number nor a tensor.
             ValueError: it is a tensor with dimensions.
         """
-        if type(output) is not int:
+        # What most counts are is told by the fewest questions: they cost more than the sum.
+        if type(output) is not int and (
+            type(output) is not Tensor or output.dtype is not torch.int64 or output.ndim or not self._follows_values
+        ):
             output = self._count(output)
         try:
             self._samples += output
