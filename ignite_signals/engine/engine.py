@@ -282,6 +282,23 @@ class Engine(Observable, Stoppable):
         finally:
             del error, raised  # likewise
 
+    @property
+    def epoch_position(self) -> int:
+        """How many batches of an epoch were taken when it was announced: more than 0 where a run goes on in it.
+
+        What starts anew with each epoch looks at it at EPOCH_STARTED, which announces an epoch again
+        that was begun before.
+
+        >>> engine = Engine(lambda engine, batch: batch)
+        >>> engine.load_state_dict({"iteration": 3, "epoch_length": 2, "max_epochs": 2})
+        >>> def show(engine):
+        ...     print(engine.state.epoch, engine.epoch_position)
+        >>> handle = engine.add_event_handler(Events.EPOCH_STARTED, show)
+        >>> state = engine.run([1, 2])
+        2 1
+        """
+        return self._position
+
     def _loop(self) -> Generator[int, None, StopIteration | None]:
         """Run epochs from the state to its limit: with `_iterate`, the one run loop.
 

@@ -190,13 +190,6 @@ class TorchMetricsAdapter(Metric):
     def _identity(self) -> int:
         return id(self.adapted)  # torchmetrics' own == makes a metric
 
-    def __copy__(self) -> TorchMetricsAdapter:
-        # What is made with this, a twin, must not share the clone.
-        other = object.__new__(type(self))
-        vars(other).update(vars(self))
-        other._renew()
-        return other
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._name})"
 
@@ -204,7 +197,7 @@ class TorchMetricsAdapter(Metric):
     def _name(self) -> str:
         return type(self.adapted).__name__
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
         self._metric = self.adapted.clone()
         self.reset()
 
@@ -312,7 +305,7 @@ class TorchMetricsAdapter(Metric):
             raise TypeError(f"state_dict must be a mapping, got {state_dict!r}")
         if missing := [key for key in ("num_updates", "metric") if key not in state_dict]:
             raise ValueError(f"state_dict must have the keys {missing} as well, got {list(state_dict)}")
-        self._renew()
+        self.renew()
         restore(self._metric, state_dict["metric"])
         self._num_updates = state_dict["num_updates"]
         self._is_loaded = True

@@ -60,7 +60,7 @@ def attach(metric: Metric, engine: Engine, name: str, usage: MetricUsage) -> Non
     accumulating = accumulator(metric, engine, usage)
     if accumulating is None:
         accumulating = _new_accumulator(metric, engine)
-        for event, handler in accumulating.handlers(usage):
+        for event, handler in _starting(accumulating, usage):
             engine.add_event_handler(event, handler)
     for event, handler in _writing(accumulating, usage):
         engine.add_event_handler(event, handler, name)
@@ -68,12 +68,23 @@ def attach(metric: Metric, engine: Engine, name: str, usage: MetricUsage) -> Non
 
 def _writing(accumulating: Metric, usage: MetricUsage) -> list[tuple[UsageEvent, Callable[..., Any]]]:
     """Return what an attachment connects under each of its names."""
-    events = [Events.EPOCH_COMPLETED, Events.COMPLETED] if usage.COMPLETED in EVERY_ITERATION else []
+    events = [Events.EPOCH_COMPLETED, Events.COMPLETED] if _is_unread(usage) else []
     return [(usage.COMPLETED, accumulating.completed), *((event, accumulating.settled) for event in events)]
 
 
+def _is_unread(usage: MetricUsage) -> bool:
+    """Tell whether values are written so often that they are not read at once."""
+    return getattr(usage.COMPLETED, "event", usage.COMPLETED) in EVERY_ITERATION
+
+
+def _starting(accumulating: Metric, usage: MetricUsage) -> list[tuple[UsageEvent, Callable[..., Any]]]:
+    """Return what an attachment connects once."""
+    forgetting = [(Events.STARTED, accumulating.forget_refused)] if _is_unread(usage) else []
+    return [*forgetting, *accumulating.handlers(usage)]
+
+
 def _connected(accumulating: Metric, usage: MetricUsage) -> list[tuple[UsageEvent, Callable[..., Any]]]:
-    return [*accumulating.handlers(usage), *_writing(accumulating, usage)]
+    return [*_starting(accumulating, usage), *_writing(accumulating, usage)]
 
 
 def detach(metric: Metric, engine: Engine, usage: MetricUsage) -> None:
@@ -83,6 +94,7 @@ def detach(metric: Metric, engine: Engine, usage: MetricUsage) -> None:
         return
     for event, handler in _connected(accumulating, usage):
         engine.remove_event_handler(handler, event)
+    accumulating.forget_refused()
 
 
 def accumulator(metric: Metric, engine: Engine, usage: MetricUsage) -> Metric | None:

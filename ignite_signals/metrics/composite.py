@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
@@ -27,7 +27,7 @@ class Composite(Metric):
     """
 
     required_output_keys = None
-    shared_by_twins = ("_sources",)
+    shared_by_twins: ClassVar[tuple[str, ...]] = ("_sources",)
     _sources: tuple[Metric, ...]
 
     @cached_property
@@ -58,9 +58,12 @@ class Composite(Metric):
         for member in self._members:
             member.keep_lists()
 
-    def tell_refused(self) -> None:
+    def refused(self) -> list[str]:
+        return [complaint for member in self._accumulating for complaint in member.refused()]
+
+    def forget_refused(self) -> None:
         for member in self._accumulating:
-            member.tell_refused()
+            member.forget_refused()
 
     def handlers(self, usage: MetricUsage) -> list[tuple[UsageEvent, Callable[[Engine], None]]]:
         connected = super().handlers(usage)

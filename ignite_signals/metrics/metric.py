@@ -6,6 +6,7 @@ import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -17,7 +18,7 @@ from ignite_signals.metrics import attachment
 from ignite_signals.metrics.arithmetic import Arithmetic
 from ignite_signals.metrics.device_value import device_value
 from ignite_signals.metrics.output import is_unrollable, unroll
-from ignite_signals.metrics.results import ResultMode, check_result_mode, write
+from ignite_signals.metrics.results import ResultMode, check_result_mode, read, write
 from ignite_signals.metrics.sync import reinit__is_reduced, sync_all_reduce
 from ignite_signals.metrics.usage import (
     BatchFiltered,
@@ -102,6 +103,9 @@ class Metric(Arithmetic, ABC):
     # The attributes that a twin of a metric, which accumulates by itself, does not copy.
     shared_by_twins: ClassVar[tuple[str, ...]] = ()
 
+    # For each name the keys under which a value was written that nobody has read.
+    _unread_keys: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
     # Whether `load_state_dict` has brought a state to go on from, which the next start must not forget.
     _is_loaded = False
 
@@ -159,6 +163,10 @@ class Metric(Arithmetic, ABC):
             NotComputableError: nothing was seen.
         """
 
+    def renew(self) -> None:
+        """Forget what was seen, and what outlives `reset`, as a twin that begins does."""
+        self.reset()
+
     def started(self, engine: Engine) -> None:
         """Start anew, unless the run goes on in mid-window from what was loaded; connected by `attach`."""
         if not (self._is_loaded and _goes_on(engine)):
@@ -184,6 +192,7 @@ class Metric(Arithmetic, ABC):
             ValueError: the output is a mapping without a required key.
             TypeError: the output is a mapping, and the metric takes none.
         """
+        self._is_loaded = False  # what was loaded is being gone on from
         output = self._output_transform(output)
         if isinstance(output, Mapping):
             output = self._from_mapping(output)
@@ -220,14 +229,14 @@ class Metric(Arithmetic, ABC):
             TypeError: the value is a metric or a function.
             ValueError: the value is a mapping that has `name` as a key, and both would be written.
         """
-        read = engine.last_event_name not in attachment.EVERY_ITERATION
+        at_once = engine.last_event_name not in attachment.EVERY_ITERATION
         try:
-            value = self.compute() if read else device_value(self)
+            value = self.compute() if at_once else device_value(self)
         except NotComputableError:
             if engine.state.stop_reason == "exhausted":  # an epoch for which the data had no batch
                 return
             raise
-        self._write(engine, name, value, read)
+        self._write(engine, name, value, at_once)
 
     def settled(self, engine: Engine, name: str) -> None:
         """Read what iterations have written, when the epoch or the run ends; connected by `attach`.
@@ -235,20 +244,29 @@ class Metric(Arithmetic, ABC):
         Raises:
             ValueError: an iteration's values were not what the metric takes.
         """
-        self.tell_refused()
-        if name in engine.state.metrics:
-            self._write(engine, name, engine.state.metrics[name], read=True)
+        complaints = self.refused()
+        self.forget_refused()
+        if complaints:
+            raise ValueError(f"a value of this window is NaN: {complaints[0]}")
+        read(engine.state.metrics, self._unread_keys.get(name, ()))
 
-    def tell_refused(self) -> None:
-        """Raise an error where a value that was written unread is NaN because of what was seen; forget it then."""
+    def refused(self) -> list[str]:
+        """Return what was wrong where a value that was written unread is NaN because of what was seen."""
+        return []
 
-    def _write(self, engine: Engine, name: str, value: Any, read: bool) -> None:
+    def forget_refused(self) -> None:
+        """Forget what was refused, before a run begins and when it was told; connected by `attach`."""
+        return  # nothing is refused here
+
+    def _write(self, engine: Engine, name: str, value: Any, at_once: bool) -> None:
         if callable(value) or isinstance(value, Metric):
             raise TypeError(
                 f"the value of {type(self).__name__} must be a number, a tensor or a mapping of them, got {value!r}; "
                 "an attribute that the metric lacks is a metric of the tensor's attribute"
             )
-        write(engine.state.metrics, name, value, read, self._metrics_result_mode)
+        keys = write(engine.state.metrics, name, value, at_once, self._metrics_result_mode)
+        if not at_once and self._unread_keys.get(name) != keys:
+            self._unread_keys = {**self._unread_keys, name: keys}
 
     def attach(self, engine: Engine, name: str, usage: str | MetricUsage | None = None) -> None:
         """Measure an engine's runs and write the value to `engine.state.metrics[name]`.
@@ -355,9 +373,7 @@ def _goes_on(engine: Engine) -> bool:
     state = engine.state
     if engine.last_event_name == Events.STARTED:
         return state.iteration > 0
-    return engine.last_event_name == Events.EPOCH_STARTED and state.iteration > (state.epoch - 1) * (
-        state.epoch_length or 0
-    )
+    return engine.last_event_name == Events.EPOCH_STARTED and engine.epoch_position > 0
 
 
 def _settings(metric: Metric) -> Iterator[str]:

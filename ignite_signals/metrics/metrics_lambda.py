@@ -48,6 +48,8 @@ class MetricsLambda(Composite):
     0.5714
     """
 
+    shared_by_twins = ("_sources", "_call", "function")
+
     def __init__(
         self,
         f: Callable[..., Any],

@@ -112,9 +112,12 @@ class RunningAverage(Metric):
         if self._source is not None:
             self._source.keep_lists()
 
-    def tell_refused(self) -> None:
+    def refused(self) -> list[str]:
+        return [] if self._source is None else self._source.refused()
+
+    def forget_refused(self) -> None:
         if self._source is not None:
-            self._source.tell_refused()
+            self._source.forget_refused()
 
     def update(self, output: Any) -> None:
         """Take in a batch: its value, or what `src` computes of it.

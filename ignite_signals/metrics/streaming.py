@@ -46,6 +46,7 @@ class Streaming(Metric):
 
     def reset(self) -> None:
         """Forget what was seen."""
+        super().reset()
         for name in self._reductions:
             setattr(self, name, None)
         self._num_examples = 0
@@ -112,10 +113,17 @@ class Streaming(Metric):
         self._refused = bad if self._refused is None else self._refused | bad
         return value.masked_fill(bad, math.nan) if value.is_floating_point() else value
 
-    def tell_refused(self) -> None:
-        refused, self._refused = self._refused, None
-        if refused is not None and refused:
-            raise ValueError(f"a value of this window is NaN: {self._complaint()}")
+    def refused(self) -> list[str]:
+        if self._refused is None or not self._refused:
+            return []
+        bad = self._bad_input() if self._num_examples else None
+        if bad is not None and bad:
+            return [self._complaint()]
+        complaint = f"{type(self).__name__} saw values that it does not take in a batch before the last"
+        return [f"{complaint}; attach it epoch-wise, too, to learn which"]
+
+    def forget_refused(self) -> None:
+        self._refused = None
 
     @as_tensor_by(_unread)
     def compute(self) -> Any:

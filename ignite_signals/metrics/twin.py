@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Iterator, Mapping, Set
 from functools import partial
-from types import MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
@@ -21,6 +22,12 @@ __all__ = ["twin"]
 
 M = TypeVar("M", bound="Metric")
 
+_ATOMS = (str, bytes, int, float, complex, type(None), FunctionType, BuiltinFunctionType, torch.dtype, torch.device)
+# Somebody else's, which a metric only uses; a model may be large.
+_SHARED = (nn.Parameter, torch.optim.Optimizer, torch.Generator, Engine, ModuleType, type)
+# What belongs to an attachment, and not to what a metric measures.
+_OF_AN_ATTACHMENT = ("twin_of", "home", "_is_loaded", "_refused", "_unread_keys")
+
 
 def twin(metric: M) -> M:
     """Return a metric that measures the same and shares nothing that changes.
@@ -30,6 +37,9 @@ def twin(metric: M) -> M:
     and engines stay shared, and so does what the class names in `shared_by_twins`; whatever else the
     metric holds is copied.
 
+    Raises:
+        TypeError: it holds something that cannot be copied.
+
     >>> from ignite_signals.metrics import Average
     >>> original = Average()
     >>> other = twin(original)
@@ -37,45 +47,47 @@ def twin(metric: M) -> M:
     >>> original.num_examples
     0
     """
-    other = copy.copy(metric)
-    for name in ("twin_of", "home", "_is_loaded"):
-        vars(other).pop(name, None)
-    for name, value in vars(other).items():
-        if name in metric.shared_by_twins:
+    memo: dict[int, Any] = {}
+    metrics = [found for found in _walked(metric, memo, set()) if isinstance(found, Arithmetic)]
+    try:
+        other = copy.deepcopy(metric, memo)
+    except Exception as error:
+        raise TypeError(
+            f"{metric!r} cannot be copied for a further attachment: {error}; name what cannot be copied in its "
+            "shared_by_twins, or attach another object"
+        ) from error
+    # The ones inside first: a metric may begin with what these have.
+    for original in reversed(metrics):
+        made = cast("Metric | None", memo.get(id(original)))
+        if made is None:  # held in a way that its holder does not copy
             continue
-        vars(other)[name] = _bound_to(other, value) if _is_method_of(metric, value) else _separate(value)
-    other.reset()
+        for name in _OF_AN_ATTACHMENT:
+            vars(made).pop(name, None)
+        made.renew()
     return other
 
 
-def _is_method_of(metric: Metric, value: Any) -> bool:
-    return isinstance(value, MethodType) and value.__self__ is metric
-
-
-def _bound_to(metric: Metric, method: MethodType) -> MethodType:
-    return MethodType(method.__func__, metric)
-
-
-def _separate(value: Any) -> Any:
-    if isinstance(value, Arithmetic):  # every metric is one, and nothing else
-        return twin(cast("Metric", value))
+def _walked(value: Any, memo: dict[int, Any], seen: set[int]) -> Iterator[Any]:
+    """Yield all that a metric holds, and enter into `memo` what is not for `deepcopy` to copy."""
+    if id(value) in seen or isinstance(value, _ATOMS):
+        return
+    seen.add(id(value))
     if _is_shared(value):
-        return value
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if type(value) in (list, tuple):
-        return type(value)(_separate(item) for item in value)
-    if type(value) is dict:
-        return {key: _separate(item) for key, item in value.items()}
-    return _copied(value)
+        memo[id(value)] = value
+    elif isinstance(value, Tensor):
+        memo[id(value)] = value.detach().clone()  # `deepcopy` refuses one that has a history
+    else:
+        yield value
+        for part in _parts(value, memo):
+            yield from _walked(part, memo, seen)
 
 
 def _is_shared(value: Any) -> bool:
-    """Tell whether an object is somebody else's: a model, say, which may be large, and is only used."""
     if isinstance(value, nn.Module):
         return not _accumulates(value)
-    shared = (nn.Parameter, partial, torch.optim.Optimizer, torch.Generator, Engine, ModuleType, MethodType, type)
-    return isinstance(value, shared)
+    if isinstance(value, MethodType):  # a function like any other, unless it is a metric's
+        return not isinstance(value.__self__, Arithmetic)
+    return isinstance(value, _SHARED)
 
 
 def _accumulates(module: nn.Module) -> bool:
@@ -83,22 +95,26 @@ def _accumulates(module: nn.Module) -> bool:
     return callable(getattr(module, "reset", None)) and callable(getattr(module, "compute", None))
 
 
-def _copied(value: Any) -> Any:
-    try:
-        return copy.deepcopy(value, {id(shared): shared for shared in _shared_in(value, set())})
-    except Exception:  # noqa: BLE001  # what cannot be copied, such as an open file, can only be shared
-        return value
-
-
-def _shared_in(value: Any, seen: set[int]) -> Iterator[Any]:
-    """Yield what stays shared of an object's attributes and items."""
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    if _is_shared(value):
-        yield value
-        return
+def _parts(value: Any, memo: dict[int, Any]) -> list[Any]:
+    """Return what a value holds; of a metric, what it shares with its twins goes into `memo` instead."""
+    if isinstance(value, MethodType):
+        return [value.__self__]
+    if isinstance(value, partial):
+        return [value.func, *value.args, *value.keywords.values()]
     items = list(value.values()) if isinstance(value, Mapping) else value
-    parts = list(items) if isinstance(items, list | tuple | Set) else []
-    for part in [*parts, *getattr(value, "__dict__", {}).values()]:
-        yield from _shared_in(part, seen)
+    parts = list(items) if isinstance(items, list | tuple | Set | deque) else []
+    attributes = {**{name: getattr(value, name) for name in _slots(value)}, **getattr(value, "__dict__", {})}
+    if isinstance(value, Arithmetic):  # every metric is one, and nothing else
+        transform = attributes.get("_output_transform")
+        own = isinstance(transform, MethodType) and transform.__self__ is value
+        for name in (*cast("Metric", value).shared_by_twins, *(() if own else ("_output_transform",))):
+            if name in attributes:
+                shared = attributes.pop(name)
+                memo[id(shared)] = shared
+    return [*parts, *attributes.values()]
+
+
+def _slots(value: Any) -> list[str]:
+    named = [getattr(base, "__slots__", ()) for base in type(value).__mro__]
+    names = [name for slots in named for name in ((slots,) if isinstance(slots, str) else slots)]
+    return [name for name in names if not name.startswith("__") and hasattr(value, name)]

@@ -528,10 +528,52 @@ class TestSettled:
         engine, metric = Engine(step), make()
         metric.attach(engine, "m", usage=usage)
         good = (torch.tensor([1.0]), torch.tensor([1.0]))
-        with pytest.raises(ValueError, match="a value of this window is NaN: y_pred and y must be zeros and ones"):
+        with pytest.raises(ValueError, match=r"of this window is NaN: (y_pred and y must be zeros|Accuracy saw)"):
             engine.run([good, (torch.tensor([0.5]), torch.tensor([1.0])), good])
 
         assert 2 == engine.run([good, good], max_epochs=2).epoch
+
+    def test_a_new_run_knows_nothing_of_an_old_one(self) -> None:
+        """What was refused in a run that failed before its epoch's end is not told of the next one."""
+
+        def failing(engine: Engine, batch: Any) -> Any:
+            if batch is None:
+                raise RuntimeError("failed")
+            return batch
+
+        engine, metric = Engine(failing), Accuracy()
+        metric.attach(engine, "m", usage=BatchWise())
+        bad = (torch.tensor([0.5]), torch.tensor([1.0]))
+        good = (torch.tensor([1.0]), torch.tensor([1.0]))
+        with pytest.raises(RuntimeError, match="failed"):
+            engine.run([bad, None])
+        engine.reset()
+
+        assert {"m": 1.0} == engine.run([good]).metrics
+
+    def test_a_filtered_iteration_is_settled_too(self) -> None:
+        """Values of every second iteration are read, and what was bad is told, when the epoch ends."""
+        usage = MetricUsage(Events.EPOCH_STARTED, Events.ITERATION_COMPLETED(every=2), Events.ITERATION_COMPLETED)
+        good, bad = (torch.tensor([1.0]), torch.tensor([1.0])), (torch.tensor([0.5]), torch.tensor([1.0]))
+
+        assert {"m": 1.0} == metrics_of(Accuracy(), [good, good, good], usage=usage)
+        with pytest.raises(ValueError, match="a value of this window is NaN"):
+            metrics_of(Accuracy(), [good, bad], usage=usage)
+
+    @pytest.mark.parametrize("mode", ["flatten", "named", "both"])
+    def test_the_items_of_a_mapping_are_read_where_they_are(self, mode: Any) -> None:
+        """Every mode's keys hold numbers at the end, and what others wrote under other keys stays."""
+        engine = Engine(step)
+        group = MetricGroup({"a": Average()}, metrics_result_mode=mode)
+        group.attach(engine, "g", usage=RunningBatchWise())
+        if mode == "named":
+            engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: engine.state.metrics.update(a="mine"))
+
+        metrics = engine.run([1.0, 3.0]).metrics
+
+        expected = {"flatten": {"a": 2.0}, "named": {"g": {"a": 2.0}, "a": "mine"}, "both": {"a": 2.0, "g": {"a": 2.0}}}
+        assert expected[mode] == metrics
+        assert [float] == [type(value) for value in metrics.get("g", {"a": 2.0}).values()]
 
 
 class TestWritten:
