@@ -296,7 +296,7 @@ def value_on_rank(rank: int, name: str, sizes: Sequence[Sequence[int]]) -> tuple
 @pytest.mark.parametrize(
     "sizes", [((5, 3), (4,)), ((6, 2), ()), ((), (7,))], ids=["uneven", "one alone", "other alone"]
 )
-@pytest.mark.parametrize("case", [case for case in JOINABLE if case.values[0].several_processes])
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES if case.several_processes])
 def test_two_processes_compute_what_one_does(ranks, case, sizes):
     """Two processes with uneven data, or none for one of them, each have the value of all the data."""
     data = [batch for seed, part in enumerate(sizes) for batch in batches(case, part, seed)]
