@@ -1,5 +1,11 @@
 """The observer core: an engine, its events and signals, filters and state."""
 
+from ignite_signals.engine.deterministic import (
+    DeterministicEngine,
+    ReproducibleBatchSampler,
+    keep_random_state,
+    update_dataloader,
+)
 from ignite_signals.engine.engine import Engine
 from ignite_signals.engine.events import CallableEventWithFilter, EventEnum, Events, EventsList, FilteredEvent
 from ignite_signals.engine.filters import After, And, Before, Every, Filter, Not, Once, Or, Predicate
@@ -20,6 +26,7 @@ __all__ = [
     "And",
     "Before",
     "CallableEventWithFilter",
+    "DeterministicEngine",
     "Engine",
     "EventEnum",
     "EventSignal",
@@ -34,6 +41,7 @@ __all__ = [
     "Or",
     "Predicate",
     "RemovableEventHandle",
+    "ReproducibleBatchSampler",
     "SignalNamespace",
     "State",
     "StopReason",
@@ -41,8 +49,10 @@ __all__ = [
     "create_supervised_evaluator",
     "create_supervised_tbptt_trainer",
     "create_supervised_trainer",
+    "keep_random_state",
     "supervised_evaluation_step",
     "supervised_evaluation_step_amp",
     "supervised_training_step",
     "supervised_training_step_amp",
+    "update_dataloader",
 ]

@@ -178,7 +178,7 @@ class DeterministicEngine(Engine):
         iteration, and the random numbers go on as they are.
 
         Raises:
-            TypeError: it is not a mapping.
+            TypeError: it is not a mapping, or the states of random numbers in it are none.
             ValueError: a key is missing, contradicts another or is no such value; nothing was changed.
             RuntimeError: a run is under way, beyond STARTED.
         """
@@ -199,7 +199,7 @@ def _checked(saved: Mapping[str, Any]) -> tuple[int, int] | None:
     if seed is not None and integer("state_dict['seed']", seed, 0) >= _SEEDS:
         raise ValueError(f"state_dict['seed'] must be in [0, 2**32), got {seed!r}")
     if not isinstance(rng_states, Mapping | list | None):
-        raise ValueError(f"state_dict['rng_states'] must be as state_dict() returns it, got {rng_states!r}")
+        raise TypeError(f"state_dict['rng_states'] must be as state_dict() returns it, got {rng_states!r}")
     if flow is None:
         return None
     if not isinstance(flow, Mapping) or {"pass", "taken"} - flow.keys():
@@ -245,6 +245,9 @@ def _seed(data: Iterable[Any], seed: int) -> None:
         generator = getattr(owner, "generator", None)
         if isinstance(data, DataLoader) and isinstance(generator, torch.Generator):
             generator.manual_seed(seed)
+    if isinstance(data, DataLoader) and getattr(data, "_iterator", None) is not None:
+        # Its workers persist, so it will not draw their seed now, as it does where they are new.
+        torch.empty((), dtype=torch.int64).random_(generator=data.generator)
 
 
 def keep_random_state(func: Callable[P, T]) -> Callable[P, T]:
@@ -282,9 +285,9 @@ def _gone_to(data: Iterable[Any], seed: int, taken: int, logger: logging.Logger)
     sampler = getattr(data, "batch_sampler", None)
     if isinstance(data, DataLoader) and isinstance(sampler, ReproducibleBatchSampler):
         sampler.start_iteration = taken
-        batches = iter(data)
+        loaded: Iterator[Any] = iter(data)
         sampler.draw()
-        return batches
+        return loaded
     logger.info("%s cannot go to a batch: skipping %d of them, one by one", type(data).__qualname__, taken)
     batches = iter(data)
     for _ in range(taken):
@@ -413,7 +416,7 @@ def _reproducible(data: Any, current: Any) -> Any:
         return data
     if getattr(current, "_made_reproducible_of", None) is data:
         return current  # with its workers, where these persist
-    if not _is_batch_sampler(data.batch_sampler):
+    if data_length(data.batch_sampler) is None:  # none, or one without an end, such as that of a stream
         return data
     updated = update_dataloader(data, ReproducibleBatchSampler(data.batch_sampler))
     updated.__dict__["_made_reproducible_of"] = data
@@ -423,14 +426,15 @@ def _reproducible(data: Any, current: Any) -> Any:
 def get_rng_states() -> dict[str, Any]:
     """Return the states of the random numbers of Python, torch, CUDA where it is in use, and NumPy."""
     states: dict[str, Any] = {"python": random.getstate(), "torch": torch.get_rng_state()}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         states["cuda"] = torch.cuda.get_rng_state_all()
     try:
         import numpy as np
     except ImportError:
         return states
-    name, keys, *rest = np.random.get_state()
-    return states | {"numpy": (name, keys.tolist(), *rest)}  # type: ignore[union-attr]
+    numpy: Any = np.random.get_state()
+    name, keys, *rest = numpy
+    return states | {"numpy": (name, keys.tolist(), *rest)}  # plain data, which torch.load takes with weights_only
 
 
 def set_rng_states(states: Mapping[str, Any] | None) -> None:
@@ -441,7 +445,7 @@ def set_rng_states(states: Mapping[str, Any] | None) -> None:
     random.setstate((version, tuple(internal), gauss))
     torch.set_rng_state(states["torch"].cpu())
     if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
         for device, state in enumerate(states["cuda"][: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(state.cpu(), device)
     if "numpy" in states:

@@ -539,8 +539,8 @@ class Engine(Observable, Stoppable):
             ValueError: it is empty.
         """
         check_data(data, None)
-        self._batches = iter(data)
         self.state.dataloader = data
+        self._batches = self._new_batches()
         self._exhausted = False
         self._look_again()  # the loop takes note of other data where it is about to fetch a batch
 

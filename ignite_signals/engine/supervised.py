@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ignite_signals.engine.attachable import attachable
+from ignite_signals.engine.deterministic import DeterministicEngine
 from ignite_signals.engine.engine import Engine
 from ignite_signals.engine.steps import (
     Device,
@@ -151,7 +152,8 @@ def create_supervised_trainer(
             returns the pair `(x, y)`; by default the batch is that pair.
         model_transform: makes of what the model returned what the loss takes.
         output_transform: makes of `(x, y, y_pred, loss)` the engine's output.
-        deterministic: must be False: there is no trainer with a reproducible order of data yet.
+        deterministic: return a `DeterministicEngine`, which resumes with the batches and the random numbers
+            of a run that never stopped.
         amp_mode: "amp" computes prediction and loss under `torch.autocast`, on the kind of device
             that `device` names or else that the model is on.
         scaler: a `torch.amp.GradScaler` against gradients that vanish in float16, or True to make
@@ -182,7 +184,7 @@ def create_supervised_trainer(
     50 0.002
     100 0.0
     """
-    _check_modes(amp_mode, amp_dtype, deterministic)
+    _check_modes(amp_mode, amp_dtype)
     step = SupervisedTraining(
         model=model,
         optimizer=optimizer,
@@ -199,7 +201,7 @@ def create_supervised_trainer(
     )
     # Only now, when model and device have passed, can they say what kind of scaler to make.
     step = attrs.evolve(step, scaler=_scaler(scaler, amp_mode, model, device))
-    trainer = _with_metrics(Engine(step), metrics)
+    trainer = _with_metrics(DeterministicEngine(step) if deterministic else Engine(step), metrics)
     if step.scaler is not None:
         trainer.state.scaler = step.scaler
     return trainer
@@ -324,12 +326,7 @@ def create_supervised_evaluator(
     return _with_metrics(Engine(step), metrics)
 
 
-def _check_modes(amp_mode: str | None, amp_dtype: torch.dtype | None, deterministic: bool = False) -> None:
-    if deterministic:
-        raise ValueError(
-            f"deterministic must be False, got {deterministic!r}: there is no such trainer yet; "
-            "seed with ignite_signals.utils.manual_seed instead"
-        )
+def _check_modes(amp_mode: str | None, amp_dtype: torch.dtype | None) -> None:
     if amp_mode not in (None, "amp"):
         raise ValueError(
             f'amp_mode must be None or "amp", got {amp_mode!r}: use "amp", which is torch.autocast on any device'

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from ignite_signals.engine import (
+    DeterministicEngine,
     Engine,
     Events,
     State,
@@ -466,7 +468,6 @@ BAD_OPTIONS = [
     ({"amp_dtype": torch.bfloat16}, ValueError, 'amp_dtype must be None .* got torch.bfloat16: give amp_mode="amp"'),
     ({"amp_mode": "amp", "amp_dtype": torch.int8}, ValueError, "amp_dtype must be .* got torch.int8"),
     ({"amp_mode": "amp", "amp_dtype": "bf16"}, ValueError, "amp_dtype must be .* got 'bf16'"),
-    ({"deterministic": True}, ValueError, "deterministic must be False, got True: .*manual_seed"),
     ({"device": "gpu7"}, ValueError, "device must be None or a device such as 'cuda:0', got 'gpu7'"),
     ({"device": "gpu7", "amp_mode": "amp", "scaler": True}, ValueError, "device must be None or .* got 'gpu7'"),
     ({"device": 1.5}, ValueError, "device must be None or a device .* got 1.5"),
@@ -489,11 +490,7 @@ def test_a_trainer_refuses_bad_arguments_before_anything_runs(options, error, me
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
-    [
-        case
-        for case in BAD_OPTIONS
-        if not {"scaler", "gradient_accumulation_steps", "deterministic", "loss_fn"} & {*case[0]}
-    ],
+    [case for case in BAD_OPTIONS if not {"scaler", "gradient_accumulation_steps", "loss_fn"} & {*case[0]}],
 )
 def test_an_evaluator_refuses_bad_arguments_before_anything_runs(options, error, message):
     """What an evaluator shares with a trainer it refuses with the same words."""
@@ -592,3 +589,26 @@ def test_no_training_iteration_waits_for_the_gpu(options):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert 5 == trainer.state.iteration
+
+
+def test_a_deterministic_trainer_resumes_with_the_batches_of_a_run_that_never_stopped():
+    """With `deterministic=True` the weights after a resume are, to the bit, those of one run."""
+    x = torch.linspace(-1, 1, 12).unsqueeze(1)
+    data = DataLoader(TensorDataset(x, 3 * x + 1), batch_size=4, shuffle=True)
+
+    def trained(saved=None, **limits):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(1, 4), nn.Dropout(0.5), nn.Linear(4, 1))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        trainer = create_supervised_trainer(model, optimizer, nn.functional.mse_loss, deterministic=True)
+        assert isinstance(trainer, DeterministicEngine)
+        objects = {"trainer": trainer, "model": model, "optimizer": optimizer}
+        for name, state in (saved or {}).items():
+            objects[name].load_state_dict(state)
+        trainer.run(data, **limits)
+        return {name: copy.deepcopy(owner.state_dict()) for name, owner in objects.items()}
+
+    straight = trained(max_iters=8)
+    resumed = trained(trained(max_iters=5), max_iters=8)
+    assert straight["model"].keys() == resumed["model"].keys()
+    assert all(torch.equal(value, resumed["model"][key]) for key, value in straight["model"].items())

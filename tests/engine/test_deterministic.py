@@ -1,0 +1,568 @@
+"""A DeterministicEngine goes on from a saved state as if it had never stopped."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import io
+import logging
+import pickle
+import random
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, RandomSampler, WeightedRandomSampler
+
+from ignite_signals.engine import (
+    DeterministicEngine,
+    Engine,
+    Events,
+    ReproducibleBatchSampler,
+    State,
+    keep_random_state,
+    update_dataloader,
+)
+
+Log = list[tuple[Any, ...]]
+
+
+def draw() -> tuple[float, float, float]:
+    return random.random(), torch.rand(()).item(), float(np.random.rand())
+
+
+class Augmented(Dataset):  # type: ignore[type-arg]
+    """Samples that are changed at random, with each of the three generators."""
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.tensor([index, *draw()], dtype=torch.float64)
+
+
+class Streamed(IterableDataset):  # type: ignore[type-arg]
+    """Samples in the order of a stream, changed at random."""
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        for index in range(10):
+            yield torch.tensor([index, *draw()], dtype=torch.float64)
+
+
+class OwnBatches:
+    """A batch sampler of the user's own, which draws while it is iterated."""
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for _ in range(4):
+            yield [random.randrange(10), int(torch.randint(10, ()))]
+
+    def __len__(self) -> int:
+        return 4
+
+
+class Drawn:
+    """Data that draws its batches as it goes."""
+
+    def __iter__(self) -> Iterator[float]:
+        for _ in range(4):
+            yield sum(draw())
+
+
+class SizedDrawn(Drawn):
+    def __len__(self) -> int:
+        return 4
+
+
+def endless() -> Iterator[float]:
+    while True:
+        yield sum(draw())
+
+
+DATA: dict[str, Callable[[], Any]] = {
+    "shuffled": lambda: DataLoader(Augmented(), batch_size=3, shuffle=True),
+    "own generator": lambda: DataLoader(
+        Augmented(), batch_size=3, shuffle=True, generator=torch.Generator().manual_seed(5)
+    ),
+    "weighted": lambda: DataLoader(Augmented(), 3, sampler=WeightedRandomSampler([1.0] * 10, 10)),
+    "own batches": lambda: DataLoader(Augmented(), batch_sampler=OwnBatches()),
+    "single samples": lambda: DataLoader(Augmented(), batch_size=None, shuffle=True),
+    "streamed": lambda: DataLoader(Streamed(), batch_size=3),
+    "list": lambda: [1, 2, 3, 4],
+    "drawn": Drawn,
+    "sized": SizedDrawn,
+    "endless": endless,
+    "none": lambda: None,
+}
+
+
+def trainer(log: Log, engine: type[Engine] = DeterministicEngine) -> Any:
+    """Make an engine that logs each batch and random numbers of the step and of receivers."""
+
+    def step(engine: Engine, batch: Any) -> None:
+        seen = batch.tolist() if isinstance(batch, torch.Tensor) else batch
+        log.append((engine.state.epoch, engine.state.iteration, seen, draw()))
+
+    made = engine(step)
+    for event in (Events.GET_BATCH_STARTED, Events.EPOCH_COMPLETED, Events.DATALOADER_STOP_ITERATION):
+        made.add_event_handler(event, draw)
+    return made
+
+
+def through_a_file(saved: dict[str, Any]) -> dict[str, Any]:
+    file = io.BytesIO()
+    torch.save(saved, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)  # type: ignore[no-any-return]
+
+
+def straight(data: Any, epochs: int, length: int | None, seed: int = 3) -> tuple[Log, list[dict[str, Any]]]:
+    """Run without a stop, and return what was seen and the state after each iteration."""
+    torch.manual_seed(seed)
+    log: Log = []
+    states: list[dict[str, Any]] = []
+    engine = trainer(log)
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: states.append(engine.state_dict()))
+    # After what the receivers of the epoch's end drew, which a resumed run does not send again.
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: states.__setitem__(-1, engine.state_dict()))
+    engine.run(data, max_epochs=epochs, epoch_length=length)
+    return log, states
+
+
+def resumed(data: Any, saved: dict[str, Any], *arguments: Any) -> Log:
+    """Load a state in what might be another process, with other random numbers, and run to the end."""
+    torch.manual_seed(99)
+    random.seed(99)
+    log: Log = []
+    engine = trainer(log)
+    engine.load_state_dict(through_a_file(saved))
+    engine.run(data, *arguments)
+    return log
+
+
+def length_of(kind: str) -> int | None:
+    return 4 if kind in ("endless", "none", "drawn", "streamed") else None
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_a_resumed_run_is_the_one_that_was_never_stopped(kind):
+    """From each iteration of three epochs on, batches and random numbers are those of the run without a stop."""
+    log, states = straight(DATA[kind](), 3, length_of(kind))
+    assert len(log) == len({entry[1:] and str(entry) for entry in log})
+    for iteration, saved in enumerate(states[:-1], start=1):
+        assert log[iteration:] == resumed(DATA[kind](), saved), iteration
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    kind=st.sampled_from(["shuffled", "own batches", "drawn", "sized", "list", "endless", "own generator"]),
+    length=st.integers(1, 11),
+    epochs=st.integers(1, 4),
+    place=st.data(),
+)
+def test_epochs_may_be_shorter_or_longer_than_the_data(kind, length, epochs, place):
+    """Wherever a pass over the data ends inside an epoch, a run resumed from any iteration is the same."""
+    log, states = straight(DATA[kind](), epochs, length)
+    if len(states) > 1:
+        iteration = place.draw(st.integers(1, len(states) - 1))
+        assert log[iteration:] == resumed(DATA[kind](), states[iteration - 1])
+    assert epochs * length == len(log)
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("iteration", [2, 4, 5])
+def test_workers_augment_a_resumed_batch_in_the_same_way(iteration, persistent):
+    """What workers draw at random is the same too, inside a pass and at its beginning."""
+
+    def data() -> Any:
+        return DataLoader(Augmented(), 3, shuffle=True, num_workers=2, persistent_workers=persistent)
+
+    log, states = straight(data(), 2, None)
+    assert log[iteration:] == resumed(data(), states[iteration - 1])
+
+
+def test_the_order_is_that_of_ignite():
+    """With the same seed the batches come in the order that Ignite gives them."""
+    deterministic = pytest.importorskip("ignite.engine.deterministic")
+    events = pytest.importorskip("ignite.engine").Events
+    logs: list[list[Any]] = []
+    for engine_class, event in ((deterministic.DeterministicEngine, events), (DeterministicEngine, Events)):
+        torch.manual_seed(12)
+        seen: list[Any] = []
+        engine = engine_class(lambda engine, batch: batch.tolist())
+        engine.add_event_handler(event.ITERATION_COMPLETED, lambda engine, seen=seen: seen.append(engine.state.output))
+        engine.run(DataLoader(torch.arange(10), 3, shuffle=True), max_epochs=3)
+        logs.append(seen)
+    assert logs[0] == logs[1]
+
+
+def test_passes_differ():
+    """Each pass over the data has an order of its own."""
+    log, _ = straight(DATA["shuffled"](), 2, None)
+    first, second = ([row[0] for entry in log if entry[0] == epoch for row in entry[2]] for epoch in (1, 2))
+    assert sorted(first) == sorted(second)
+    assert first != second
+
+
+@pytest.mark.parametrize("stop", ["interrupt", "fail", "max_iters"])
+@pytest.mark.parametrize("kind", ["shuffled", "drawn", "endless", "none", "list"])
+def test_an_engine_goes_on_in_the_same_process(kind, stop):
+    """Interrupted, failed or cut short, it goes on with the same batches and random numbers."""
+    torch.manual_seed(3)
+    expected: Log = []
+    trainer(expected).run(DATA[kind](), max_iters=11, epoch_length=4)
+    torch.manual_seed(3)
+    log: Log = []
+    engine, data = trainer(log), DATA[kind]()
+
+    @engine.on(Events.ITERATION_COMPLETED(once=6))
+    def halt(engine):
+        if stop == "interrupt":
+            engine.interrupt()
+        if stop == "fail":
+            raise OSError("the disk is full")
+
+    if stop == "fail":
+        engine.add_event_handler(Events.EXCEPTION_RAISED, lambda engine, error: None)
+    engine.run(data, max_iters=6 if stop == "max_iters" else 11, epoch_length=4)
+    assert 6 == len(log)
+    draw()
+    engine.run(data, max_iters=11)
+    assert expected == log
+
+
+def test_a_terminated_run_goes_on_with_a_new_pass():
+    """In the same process it goes on with the next epoch, on fresh data; its saved state with the next iteration."""
+    log: Log = []
+    engine, data = trainer(log), DATA["shuffled"]()
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda engine: engine.terminate())
+    torch.manual_seed(3)
+    engine.run(data, max_epochs=2)
+    expected, states = straight(DATA["shuffled"](), 2, None)
+    rest = resumed(DATA["shuffled"](), engine.state_dict() | {"max_epochs": 2})
+    assert expected == log + rest
+    assert states[1]["dataflow"] == engine.state_dict()["dataflow"]
+    engine.run(data)
+    assert 10 == len({row[0] for entry in log[2:] for row in entry[2]})
+
+
+def test_an_epoch_that_was_cut_short_is_followed_by_a_new_pass():
+    """After `terminate_epoch` the data begins anew, in an order of its own."""
+    log: Log = []
+    engine = trainer(log)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda engine: engine.terminate_epoch())
+    engine.run(DATA["shuffled"](), max_epochs=2)
+    assert 10 == len({row[0] for entry in log[2:] for row in entry[2]})
+    assert {"pass": 1, "taken": 4} == engine.state_dict()["dataflow"]
+
+
+def test_a_generator_of_the_users_outlives_an_epoch_that_was_cut_short():
+    """An endless generator goes on where it was, as with an Engine."""
+    log: Log = []
+    engine = trainer(log)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda engine: engine.terminate_epoch())
+    engine.run(iter(range(100)), max_epochs=2, epoch_length=4)
+    assert [0, 1, 2, 3, 4, 5] == [entry[2] for entry in log]
+
+
+def test_a_longer_run_is_the_shorter_one_extended():
+    """A finished run that a larger limit extends goes on as one with that limit would have done."""
+    expected, _ = straight(DATA["shuffled"](), 4, 3)
+    torch.manual_seed(3)
+    log: Log = []
+    engine, data = trainer(log), DATA["shuffled"]()
+    engine.run(data, max_epochs=2, epoch_length=3)
+    engine.run(data, max_epochs=4)
+    assert expected == log
+
+
+def test_a_state_without_a_place_is_resumed_by_its_iteration():
+    """The state of a plain Engine, or a hand-made one, gives the batches from that iteration on."""
+    log, _ = straight(DATA["list"](), 3, None)
+    torch.manual_seed(3)
+    seed = straight(DATA["list"](), 1, None)[1][0]["seed"]
+    rest: Log = []
+    engine = trainer(rest)
+    engine.load_state_dict({"iteration": 8, "max_epochs": 3, "epoch_length": 4})
+    engine.state.seed = seed
+    engine.run([1, 2, 3, 4])
+    assert log[8:] == rest
+    engine.load_state_dict({"iteration": 6, "max_epochs": 3, "epoch_length": 4})
+    engine.run([1, 2, 3, 4])
+    assert [3, 4, 1, 2, 3, 4] == [entry[2] for entry in rest[4:]]
+
+
+def test_a_state_that_was_set_by_hand_is_resumed_by_its_iteration():
+    """A new state with progress in it replaces the place of the old one."""
+    log: Log = []
+    engine = trainer(log)
+    engine.run([1, 2, 3])
+    engine.state = State(iteration=5, epoch=1, epoch_length=4, max_epochs=2, seed=1)
+    engine.run([1, 2, 3, 4])
+    assert [2, 3, 4] == [entry[2] for entry in log[3:]]
+
+
+def test_a_state_may_be_loaded_at_started():
+    """A receiver of STARTED that loads a state makes the run go on from it."""
+    log, states = straight(DATA["shuffled"](), 2, None)
+    rest: Log = []
+    engine = trainer(rest)
+    engine.add_event_handler(Events.STARTED, lambda engine: engine.load_state_dict(states[4]))
+    engine.run(DATA["shuffled"](), max_epochs=2)
+    assert log[5:] == rest
+
+
+def test_the_states_of_ignite_are_understood():
+    """A state dict that Ignite's DeterministicEngine saved gives its random numbers and its iteration."""
+    deterministic = pytest.importorskip("ignite.engine.deterministic")
+    theirs = deterministic.DeterministicEngine(lambda engine, batch: None)
+    theirs.run([1, 2, 3, 4], max_iters=2, epoch_length=4)
+    saved = theirs.state_dict() | {"max_iters": 3}
+    expected = draw()
+    log: Log = []
+    engine = DeterministicEngine(lambda engine, batch: log.append((batch, draw())))
+    engine.load_state_dict(saved)
+    engine.run([1, 2, 3, 4])
+    assert [(3, expected)] == log
+
+
+def test_the_seed_may_be_given():
+    """A seed that the user sets is kept from run to run; one that was drawn is drawn anew."""
+    engine = DeterministicEngine(lambda engine, batch: None)
+    engine.run([1])
+    first = engine.state.seed
+    engine.run([1])
+    assert first != engine.state.seed
+    engine.state.seed = 7
+    logs: list[Log] = [[], []]
+    for log in logs:
+        torch.manual_seed(id(log) % 1000)
+        one = trainer(log)
+        one.state.seed = 7
+        one.run(DATA["shuffled"]())
+    assert logs[0] == logs[1]
+    engine.run([1])
+    assert 7 == engine.state.seed
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "a"])
+def test_a_seed_out_of_range_is_refused(seed):
+    """The error names the seed, before anything runs."""
+    engine = DeterministicEngine(lambda engine, batch: None)
+    engine.state.seed = seed
+    with pytest.raises(ValueError, match=r"state\.seed must be"):
+        engine.run([1])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"seed": -1}, ValueError),
+        ({"seed": 2**40}, ValueError),
+        ({"rng_states": 5}, TypeError),
+        ({"dataflow": {"pass": 1}}, ValueError),
+        ({"dataflow": {"pass": 1, "taken": -1}}, ValueError),
+    ],
+)
+def test_a_wrong_state_is_refused(wrong, error):
+    """Each error names the key, and nothing was changed."""
+    engine = DeterministicEngine(lambda engine, batch: None)
+    with pytest.raises(error, match=next(iter(wrong))):
+        engine.load_state_dict({"iteration": 1, "epoch_length": 4, "max_epochs": 2} | wrong)
+    assert 0 == engine.state.iteration
+    with pytest.raises(TypeError, match="mapping"):
+        engine.load_state_dict([])
+
+
+def test_cudnn_is_put_back():
+    """cuDNN is deterministic during a run, and afterwards as it was."""
+    cudnn, seen = torch.backends.cudnn, []
+    before = cudnn.deterministic, cudnn.benchmark
+    try:
+        cudnn.deterministic, cudnn.benchmark = False, True
+        DeterministicEngine(lambda engine, batch: seen.append((cudnn.deterministic, cudnn.benchmark))).run([1])
+        assert (False, True) == (cudnn.deterministic, cudnn.benchmark)
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
+    assert [(True, False)] == seen
+
+
+def test_other_data_is_skipped_with_a_word(caplog):
+    """Data that cannot go to a batch says that it is skipped, and how far."""
+    _, states = straight(Drawn(), 1, 4)
+    with caplog.at_level(logging.INFO):
+        resumed(Drawn(), states[2])
+    assert ["Drawn cannot go to a batch: skipping 3 of them, one by one"] == [
+        record.getMessage() for record in caplog.records if "skipping" in record.getMessage()
+    ]
+
+
+def test_a_data_loader_is_not_skipped_through():
+    """Batches that were taken already are not loaded again."""
+    loaded: list[int] = []
+
+    class Watched(Augmented):
+        def __getitem__(self, index: int) -> torch.Tensor:
+            loaded.append(index)
+            return super().__getitem__(index)
+
+    _, states = straight(DATA["shuffled"](), 1, None)
+    resumed(DataLoader(Watched(), batch_size=3, shuffle=True), states[2])
+    assert 1 == len(loaded)  # the last batch of ten samples in threes
+
+
+def test_other_data_may_be_set_in_a_run():
+    """`set_data` begins a pass over the other data, and a resumed run goes on in it."""
+    other = DataLoader(torch.arange(100, 110), 3, shuffle=True)
+    log, states = [], []
+    engine = trainer(log)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda engine: engine.set_data(other))
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: states.append(engine.state_dict()))
+    engine.run(DATA["shuffled"](), max_epochs=2)
+    assert all(row >= 100 for entry in log[2:] for row in entry[2])
+    assert log[3:] == resumed(other, states[2])
+
+
+def test_persistent_workers_persist():
+    """Run again with the same DataLoader, the engine uses the one that it has made of it."""
+    data = DATA["shuffled"]()
+    engine = DeterministicEngine(lambda engine, batch: None)
+    first = engine.run(data).dataloader
+    assert first is engine.run(data).dataloader
+    assert isinstance(first.batch_sampler, ReproducibleBatchSampler)
+    assert data.sampler is first.sampler
+    assert not isinstance(data.batch_sampler, ReproducibleBatchSampler)
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda engine: pickle.loads(pickle.dumps(engine))])
+def test_a_copy_goes_on_at_the_same_place(way):
+    """A copy between two runs has the place and the random numbers; the data stays with the original."""
+    engine = DeterministicEngine(kept_step)
+    data = DATA["shuffled"]()
+    engine.state.seed = 5
+    engine.run(data, max_iters=2)
+    other = way(engine)
+    assert other.state.dataloader is None
+    engine.run(data, max_iters=3)
+    expected = engine.state.output
+    other.run(data, max_iters=3)
+    assert expected == other.state.output
+
+
+def kept_step(engine: Engine, batch: Any) -> Any:
+    return batch.tolist(), draw()
+
+
+def test_an_engine_is_freed_at_once():
+    """An engine is in no cycle with what it has made."""
+    engine = DeterministicEngine(lambda engine, batch: None)
+    engine.run(DATA["shuffled"]())
+    reference = weakref.ref(engine)
+    gc.disable()
+    try:
+        del engine
+        assert reference() is None
+    finally:
+        gc.enable()
+
+
+def test_a_nested_run_is_resumed_with_the_outer_one():
+    """A deterministic evaluation in each epoch leaves a resumed training the same."""
+
+    def train(saved: Any = None) -> tuple[Log, list[Any]]:
+        log: Log = []
+        states: list[Any] = []
+        engine = trainer(log)
+        evaluator = DeterministicEngine(lambda engine, batch: draw())
+        validation = DATA["shuffled"]()
+        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: evaluator.run(validation) and None)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: states.append(engine.state_dict()))
+        if saved is not None:
+            engine.load_state_dict(saved)
+        engine.run(DATA["shuffled"](), max_epochs=3)
+        return log, states
+
+    log, states = train()
+    assert log[6:] == train(states[5])[0]
+
+
+# Its parts
+
+
+def test_kept_random_numbers_are_those_without_the_call():
+    """A decorated function leaves all generators as they were, also when it raises, and returns what it returns."""
+    random.seed(1)
+    torch.manual_seed(1)
+    np.random.seed(1)
+    expected = draw()
+    random.seed(1)
+    torch.manual_seed(1)
+    np.random.seed(1)
+
+    @keep_random_state
+    def failing(value: int) -> int:
+        """Draw and divide."""
+        draw()
+        return 6 // value
+
+    assert 3 == failing(2)
+    with pytest.raises(ZeroDivisionError):
+        failing(0)
+    assert expected == draw()
+    assert ("failing", "Draw and divide.") == (failing.__name__, failing.__doc__)
+
+
+@settings(deadline=None)
+@given(size=st.integers(0, 20), batch_size=st.integers(1, 5), start=st.none() | st.integers(0, 25))
+def test_a_sampler_starts_at_an_iteration_once(size, batch_size, start):
+    """The first pass leaves out so many batches, the next one none."""
+    batches = list(BatchSampler(range(size), batch_size, drop_last=False))
+    sampler = ReproducibleBatchSampler(BatchSampler(range(size), batch_size, drop_last=False), start)
+    assert len(batches) == len(sampler)
+    assert batches[start or 0 :] == list(sampler)
+    assert batches == list(sampler)
+
+
+def test_a_sampler_draws_a_pass_at_its_beginning():
+    """Random numbers that are used while a pass is on do not change it."""
+    sampler = ReproducibleBatchSampler(OwnBatches())
+    random.seed(2)
+    torch.manual_seed(2)
+    expected = list(OwnBatches())
+    random.seed(2)
+    torch.manual_seed(2)
+    assert expected == [batch for batch in sampler if draw()]
+
+
+@pytest.mark.parametrize("wrong", [None, 5, (batch for batch in [[1]])])
+def test_what_is_no_batch_sampler_is_refused(wrong):
+    """It must be a batch sampler, or batches with a length."""
+    with pytest.raises(TypeError, match="batch_sampler must be"):
+        ReproducibleBatchSampler(wrong)
+
+
+def test_an_updated_loader_has_all_of_the_old_one():
+    """A DataLoader with another batch sampler keeps the rest, its class too; the old one stays as it was."""
+
+    class Named(DataLoader):  # type: ignore[type-arg]
+        def __init__(self, name: str) -> None:
+            super().__init__(range(10), batch_size=2, collate_fn=tuple, timeout=0, generator=torch.Generator())
+            self.name = name
+
+    loader = Named("train")
+    sampler = BatchSampler(RandomSampler(range(10), generator=torch.Generator().manual_seed(0)), 5, drop_last=False)
+    updated = update_dataloader(loader, sampler)
+    assert isinstance(updated, Named)
+    assert ("train", tuple, loader.generator) == (updated.name, updated.collate_fn, updated.generator)
+    assert [5, 5] == [len(batch) for batch in updated]
+    assert [2] * 5 == [len(batch) for batch in loader]
+
+
+def test_a_loader_without_batches_cannot_be_updated():
+    """A DataLoader of single samples has no batch sampler to replace."""
+    with pytest.raises(ValueError, match="must have a batch sampler"):
+        update_dataloader(DataLoader(range(3), batch_size=None), BatchSampler(range(3), 1, drop_last=False))
