@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from ignite_signals.handlers.early_stopping import EarlyStopping
+from ignite_signals.handlers.ema_handler import EMAHandler
+from ignite_signals.handlers.epoch_output_store import EpochOutputStore
+from ignite_signals.handlers.global_step import global_step_from_engine
 from ignite_signals.handlers.terminate_on_nan import TerminateOnNan
+from ignite_signals.handlers.time_limit import TimeLimit
 from ignite_signals.handlers.timing import Timer
 
-__all__ = ["TerminateOnNan", "Timer"]
+__all__ = [
+    "EMAHandler",
+    "EarlyStopping",
+    "EpochOutputStore",
+    "TerminateOnNan",
+    "TimeLimit",
+    "Timer",
+    "global_step_from_engine",
+]

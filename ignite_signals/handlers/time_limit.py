@@ -1,0 +1,117 @@
+"""TimeLimit: end a run in time."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from numbers import Real
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ignite_signals.engine import Events
+
+if TYPE_CHECKING:
+    from ignite_signals.engine import Engine
+    from ignite_signals.engine.events import Event, EventsList, FilteredEvent
+
+    Listenable: TypeAlias = Event | FilteredEvent | EventsList
+
+__all__ = ["TimeLimit"]
+
+
+class TimeLimit:
+    """End the run at the first look after a number of seconds.
+
+    The time counts from when the handler is made, so that what is done before the training counts too. What was used
+    is saved by `state_dict`, and a resumed training has what is left. Where each session has a limit of its own, as
+    on a cluster, give `across_resumes=False`.
+
+    Args:
+        limit_sec: the limit in seconds; eight hours by default.
+        across_resumes: False to let `load_state_dict` leave the time as it is.
+        clock: returns the time in seconds; a program's tests may give their own.
+
+    Raises:
+        ValueError: `limit_sec` is no positive finite number.
+        TypeError: `clock` is not callable.
+
+    >>> from ignite_signals.engine import Engine, Events
+    >>> hours = iter(range(100))
+    >>> limit = TimeLimit(3 * 3600, clock=lambda: 3600.0 * next(hours))
+    >>> trainer = Engine(lambda engine, batch: None)
+    >>> handle = trainer.add_event_handler(Events.ITERATION_COMPLETED, limit)
+    >>> state = trainer.run(range(10))
+    >>> state.iteration, str(state.stop_reason)
+    (4, 'terminated')
+    """
+
+    def __init__(
+        self,
+        limit_sec: float = 28800,
+        *,
+        across_resumes: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not _is_time(limit_sec) or not limit_sec:
+            raise ValueError(f"limit_sec must be a positive number of seconds, got {limit_sec!r}")
+        if not callable(clock):
+            raise TypeError(f"clock must be callable, got {clock!r}")
+        self.limit_sec = limit_sec
+        self._across_resumes = across_resumes
+        self._clock = clock
+        self.logger = logging.getLogger(f"{__name__}.{type(self).__qualname__}")
+        self.reset()
+
+    def attach(self, engine: Engine, event: Listenable = Events.ITERATION_COMPLETED) -> None:
+        """Look at the clock at an event of an engine, and end that engine's run."""
+        engine.add_event_handler(event, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Look at the clock, and ask the engine to terminate if the time is up."""
+        used = self.elapsed()
+        if used > self.limit_sec:
+            self.logger.info("%.1f s used of %s s, the run ends", used, self.limit_sec)
+            engine.terminate()
+
+    def elapsed(self) -> float:
+        """Return the seconds that were used, those before a resume included."""
+        return self._used_before + self._clock() - self._started_at
+
+    def reset(self) -> None:
+        """Let the whole limit start anew."""
+        self._start(0.0)
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the seconds that were used."""
+        return {"elapsed": self.elapsed()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from the seconds that were used when the state was saved.
+
+        Raises:
+            ValueError: `elapsed` is missing, or no finite number of at least 0; nothing was changed.
+        """
+        used = state_dict.get("elapsed")
+        if not _is_time(used):
+            raise ValueError(f"state_dict must have the seconds used as 'elapsed', got {dict(state_dict)!r}")
+        if self._across_resumes:
+            self._start(float(state_dict["elapsed"]))
+
+    def _start(self, used_before: float) -> None:
+        self._used_before, self._started_at = used_before, self._clock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A reading of the clock means nothing in another process.
+        return {name: value for name, value in vars(self).items() if name != "_started_at"} | {
+            "_used_before": self.elapsed()
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._started_at = self._clock()
+
+
+def _is_time(value: object) -> bool:
+    """Tell whether a value is a finite number of seconds, not negative."""
+    return not isinstance(value, bool) and isinstance(value, Real) and 0 <= float(value) < math.inf

@@ -1,0 +1,377 @@
+"""EarlyStopping ends a training that does not get better any more."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import io
+import logging
+import math
+import pickle
+import warnings
+import weakref
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ignite_signals.engine import Engine, Events
+from ignite_signals.handlers import EarlyStopping
+
+NAN, INF = math.nan, math.inf
+
+
+def nothing(engine: Engine, batch: Any) -> None:
+    """Do nothing, as a step."""
+
+
+def output(engine: Engine) -> Any:
+    """Return the output, as a score."""
+    return engine.state.output
+
+
+def feed(stopping: EarlyStopping, scores: list[Any]) -> list[tuple[int, float | None]]:
+    """Give scores to a handler, and return its counter and best score after each."""
+    engine, seen = Engine(nothing), []
+    for score in scores:
+        engine.state.output = score
+        stopping(engine)
+        seen.append((stopping.counter, stopping.best_score))
+    return seen
+
+
+def history(scores: list[Any], patience: int = 100, **arguments: Any) -> list[tuple[int, float | None]]:
+    """Return counter and best score of a new handler after each score."""
+    trainer = Engine(nothing)
+    return feed(EarlyStopping(patience, output, trainer, **arguments), scores)
+
+
+def epochs(scores: list[Any], patience: int, attach: bool = False, **arguments: Any) -> tuple[int, str]:
+    """Return after how many epochs a training with these scores ends, and why."""
+    trainer, evaluator = Engine(nothing), Engine(lambda engine, batch: next(remaining))
+    remaining = iter(scores)
+    stopping = EarlyStopping(patience, output, trainer, **arguments)
+    if attach:
+        stopping.attach(evaluator)
+    else:
+        evaluator.add_event_handler(Events.COMPLETED, stopping)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run([0]))
+    state = trainer.run([0], max_epochs=len(scores))
+    return state.epoch, str(state.stop_reason)
+
+
+class TestImprovement:
+    def test_a_larger_score_is_better(self) -> None:
+        """Only a score above the best one sets the counter to 0; an equal one does not."""
+        assert [(0, 1), (0, 2), (1, 2), (2, 2), (0, 3)] == history([1, 2, 2, 1, 3])
+
+    def test_a_smaller_score_is_better_with_mode_min(self) -> None:
+        """With mode="min" the score is to fall."""
+        assert [(0, 3), (0, 2), (1, 2), (2, 2), (0, 1)] == history([3, 2, 2, 3, 1], mode="min")
+
+    def test_a_gain_must_exceed_the_threshold(self) -> None:
+        """A better score within the threshold counts as none, but the next one is compared with it."""
+        assert [(0, 1), (1, 1.5), (2, 2), (0, 3.25)] == history([1, 1.5, 2, 3.25], threshold=1)
+
+    def test_small_gains_add_up_where_they_are_cumulative(self) -> None:
+        """With cumulative, the best score is the last that improved."""
+        assert [(0, 1), (1, 1), (2, 1), (0, 2.5)] == history([1, 1.5, 2, 2.5], threshold=1, cumulative=True)
+
+    @pytest.mark.parametrize(
+        ("mode", "best", "enough", "too_little"),
+        [
+            ("max", 8.0, 10.25, 10.0),
+            ("max", -8.0, -5.75, -6.0),
+            ("min", 8.0, 5.75, 6.0),
+            ("min", -8.0, -10.25, -10.0),
+        ],
+    )
+    def test_a_relative_threshold_is_a_share_of_the_size(
+        self, mode: Any, best: float, enough: float, too_little: float
+    ) -> None:
+        """With "rel" the gain must exceed a share of |best|, so that scores below 0 are held to the same."""
+        results = [
+            history([best, score], threshold=0.25, threshold_mode="rel", mode=mode)[-1][0]
+            for score in (enough, too_little)
+        ]
+        assert [0, 1] == results
+
+    @pytest.mark.parametrize("mode", ["min", "max"])
+    @pytest.mark.parametrize("threshold_mode", ["abs", "rel"])
+    @pytest.mark.parametrize("threshold", [0, 0.5, 2])
+    def test_the_worst_infinity_can_be_improved_on(self, mode: Any, threshold_mode: Any, threshold: float) -> None:
+        """After an infinite loss any finite one improves, whatever the threshold."""
+        worst = -INF if mode == "max" else INF
+        assert [(0, worst), (0, 5)] == history(
+            [worst, 5], mode=mode, threshold=threshold, threshold_mode=threshold_mode
+        )
+
+    def test_nan_is_no_improvement(self) -> None:
+        """NaN counts as a score without improvement and leaves the best one as it is, also at the beginning."""
+        assert [(1, None), (0, 1), (1, 1), (0, 2)] == history([NAN, 1, NAN, 2])
+
+    def test_only_nan_ends_the_run(self) -> None:
+        """A training whose scores are all NaN does not go on for ever."""
+        assert (3, "terminated") == epochs([NAN] * 9, patience=3)
+
+    @given(
+        scores=st.lists(st.floats(allow_nan=True, allow_infinity=True) | st.integers(-3, 3), max_size=20),
+        threshold=st.sampled_from([0, 0.5, 1, 3]),
+        threshold_mode=st.sampled_from(["abs", "rel"]),
+        cumulative=st.booleans(),
+        mode=st.sampled_from(["min", "max"]),
+    )
+    def test_the_best_is_never_nan(
+        self, scores: list[float], threshold: float, threshold_mode: Any, cumulative: bool, mode: Any
+    ) -> None:
+        """Whatever the scores, the best one is one of them, gets only better, and is not NaN."""
+        arguments = {"threshold_mode": threshold_mode, "cumulative": cumulative, "mode": mode}
+        best = [best for _, best in history(scores, threshold=threshold, **arguments) if best is not None]
+
+        assert set(best) <= {score for score in scores if not math.isnan(score)}
+        assert best == sorted(best, reverse=mode == "min")
+
+    @settings(deadline=None)  # the first example waits for the import
+    @given(
+        scores=st.lists(st.integers(1, 64).map(lambda eighths: eighths / 8), max_size=30),
+        threshold=st.sampled_from([0.0, 0.125, 0.5]),
+        threshold_mode=st.sampled_from(["abs", "rel"]),
+        cumulative=st.booleans(),
+        mode=st.sampled_from(["min", "max"]),
+    )
+    def test_counts_as_ignite_does(
+        self, scores: list[float], threshold: float, threshold_mode: Any, cumulative: bool, mode: Any
+    ) -> None:
+        """Positive numbers give PyTorch-Ignite's counters and best scores."""
+        ignite, ignite_engine = pytest.importorskip("ignite.handlers"), pytest.importorskip("ignite.engine")
+        arguments = {"threshold_mode": threshold_mode, "cumulative": cumulative, "mode": mode, "threshold": threshold}
+        engine = ignite_engine.Engine(nothing)
+        peer = ignite.EarlyStopping(100, output, engine, **arguments)
+
+        assert feed(peer, scores) == history(scores, **arguments)
+
+
+class TestStopping:
+    @pytest.mark.parametrize("patience", [1, 2, 3])
+    def test_ends_the_trainer_when_the_patience_is_exhausted(self, patience: int) -> None:
+        """The run ends after so many scores without improvement, and says that it was terminated."""
+        assert (2 + patience, "terminated") == epochs([1, 2, 2, 1, 2, 3], patience)
+
+    def test_lets_a_training_that_improves_go_on(self) -> None:
+        """A score that improves in time saves the run."""
+        assert (6, "completed") == epochs([1, 0, 2, 1, 3, 2], patience=2)
+
+    def test_says_why(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The log tells the best score and how long it is ago."""
+        with caplog.at_level(logging.INFO, logger="ignite_signals.handlers.early_stopping"):
+            epochs([2, 1, 0.5], patience=2)
+
+        assert ["no improvement on 2.0 in 2 scores, the run ends: 0.5"] == caplog.messages
+
+    def test_keeps_no_cycle_with_the_trainer(self) -> None:
+        """A trainer whose evaluator has the handler is freed by reference counting."""
+        gc.disable()
+        try:
+            trainer, evaluator = Engine(nothing), Engine(nothing)
+            stopping = EarlyStopping(1, output, trainer)
+            stopping.attach(evaluator)
+            trainer.add_event_handler(Events.EPOCH_COMPLETED, evaluator.run, [0])
+            gone = weakref.ref(trainer)
+            del trainer
+
+            assert (None, None) == (gone(), stopping.trainer)
+        finally:
+            gc.enable()
+
+    def test_says_that_the_trainer_is_gone(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Without the trainer there is nothing to end, which is not passed over in silence."""
+        feed(EarlyStopping(1, output, Engine(nothing)), [1, 1])
+
+        assert ["no improvement in 1 scores, but the trainer to stop is gone"] == caplog.messages
+
+
+class TestRuns:
+    def test_attached_it_looks_at_each_evaluation(self) -> None:
+        """attach does what add_event_handler at COMPLETED does; an evaluation resets nothing."""
+        assert epochs([1, 1, 1, 1], 2) == epochs([1, 1, 1, 1], 2, attach=True) == (3, "terminated")
+
+    def test_a_training_that_starts_anew_starts_without_scores(self) -> None:
+        """Attached, it forgets the scores when the trainer starts, not when it goes on."""
+        trainer, evaluator = Engine(nothing), Engine(lambda engine, batch: 1)
+        stopping = EarlyStopping(9, output, trainer)
+        stopping.attach(evaluator)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run([0]))
+        counters = []
+        for limit in (3, 5, 2):  # anew, on, anew
+            if limit == 2:
+                trainer.reset()
+            trainer.run([0], max_epochs=limit)
+            counters.append(stopping.counter)
+
+        assert [2, 4, 1] == counters
+
+    def test_any_event_of_any_engine_may_reset_it(self) -> None:
+        """reset_engine and reset_event choose another moment."""
+        trainer, evaluator = Engine(nothing), Engine(lambda engine, batch: 1)
+        stopping = EarlyStopping(9, output, trainer)
+        stopping.attach(evaluator, Events.ITERATION_COMPLETED, evaluator, Events.EPOCH_STARTED)
+        evaluator.run([0] * 4, max_epochs=3)
+
+        assert 3 == stopping.counter
+
+    def test_reset_forgets_all(self) -> None:
+        """After reset the next score is the first."""
+        trainer = Engine(nothing)
+        stopping = EarlyStopping(9, output, trainer)
+        feed(stopping, [5, 4])
+        stopping.reset()
+
+        assert [(0, 3.0)] == feed(stopping, [3])
+
+    def test_a_handler_without_trainer_needs_a_reset_engine(self) -> None:
+        """What would never be reset is refused."""
+        with pytest.raises(ValueError, match="reset_engine must be given, as the trainer of this handler is gone"):
+            EarlyStopping(9, output, Engine(nothing)).attach(Engine(nothing))
+
+
+class TestResuming:
+    @pytest.mark.parametrize("cut", range(7))
+    def test_a_resumed_training_ends_where_an_unbroken_one_does(self, cut: int) -> None:
+        """Saved after any epoch and loaded by a new process, the handler counts on."""
+        scores = [1, 3, 2, 2.5, 3, 2, 1, 0]
+
+        def program(saved: dict[str, Any] | None, epochs: int) -> tuple[dict[str, Any], int]:
+            trainer = Engine(nothing)
+            evaluator = Engine(lambda engine, batch: scores[trainer.state.epoch - 1])
+            stopping = EarlyStopping(4, output, trainer)
+            stopping.attach(evaluator)
+            trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run([0]))
+            if saved:
+                trainer.load_state_dict(saved["trainer"])
+                stopping.load_state_dict(saved["stopping"])
+            trainer.run([0], max_epochs=epochs)
+            return {"trainer": trainer.state_dict(), "stopping": stopping.state_dict()}, trainer.state.epoch
+
+        saved, done = program(None, cut) if cut else (None, 0)
+
+        assert 6 == (done if done == 6 else program(saved, 8)[1])
+
+    def test_the_state_is_plain(self) -> None:
+        """torch.load takes the state with weights_only, also before the first score."""
+        trainer, loaded = Engine(nothing), []
+        stopping = EarlyStopping(9, output, trainer)
+        for scores in ([], [torch.tensor(0.5), np.float32(0.25)]):
+            feed(stopping, scores)
+            file = io.BytesIO()
+            torch.save(stopping.state_dict(), file)
+            file.seek(0)
+            loaded.append(torch.load(file, weights_only=True))
+
+        assert [{"counter": 0, "best_score": None}, {"counter": 1, "best_score": 0.5}] == loaded
+
+    def test_takes_the_state_of_ignite(self) -> None:
+        """A state that PyTorch-Ignite has saved is taken; its NaN is no best score."""
+        trainer = Engine(nothing)
+        stopping = EarlyStopping(9, output, trainer)
+        stopping.load_state_dict({"counter": 2, "best_score": NAN, "threshold_mode": "abs"})
+
+        assert (2, None) == (stopping.counter, stopping.best_score)
+
+    @pytest.mark.parametrize(
+        ("state", "error", "message"),
+        [
+            ({"counter": 1}, ValueError, r"state_dict must have \['best_score'\], got \['counter'\]"),
+            ({"counter": -1, "best_score": 1.0}, ValueError, "counter must be an integer of at least 0, got -1"),
+            ({"counter": 1, "best_score": "high"}, TypeError, "best_score must be a number, got 'high'"),
+        ],
+    )
+    def test_a_bad_state_changes_nothing(self, state: dict[str, Any], error: type[Exception], message: str) -> None:
+        """What cannot be loaded is refused, and the handler stays as it was."""
+        trainer = Engine(nothing)
+        stopping = EarlyStopping(9, output, trainer)
+        feed(stopping, [2, 1])
+        with pytest.raises(error, match=message):
+            stopping.load_state_dict(state)
+
+        assert (1, 2.0) == (stopping.counter, stopping.best_score)
+
+    @pytest.mark.parametrize("copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+    def test_a_copy_stops_the_copy_of_the_trainer(self, copied: Any) -> None:
+        """Copied with its trainer, the handler has the scores and ends the copy's run."""
+        trainer = Engine(nothing)
+        stopping = EarlyStopping(2, output, trainer)
+        feed(stopping, [2, 1])
+        trainer_copy, stopping_copy = copied((trainer, stopping))
+        feed(stopping_copy, [1])
+
+        assert trainer_copy is stopping_copy.trainer
+        assert (True, False) == (trainer_copy.should_terminate, trainer.should_terminate)
+        assert (2, 1) == (stopping_copy.counter, stopping.counter)
+
+    def test_a_copy_without_trainer_has_none(self) -> None:
+        """A handler whose trainer is gone can be copied."""
+        stopping = copy.deepcopy(EarlyStopping(2, output, Engine(nothing)))
+
+        assert stopping.trainer is None
+
+
+class TestArguments:
+    @pytest.mark.parametrize("score", [1, 1.0, True, Fraction(1), np.float32(1), np.array(1.0), torch.tensor([[1.0]])])
+    def test_any_number_is_a_score(self, score: Any) -> None:
+        """Numbers, and arrays and tensors of one element, are scores."""
+        assert [(0, 1.0)] == history([score])
+
+    @pytest.mark.parametrize(
+        "score", [None, "1", [1.0], 1j, np.complex64(1), torch.ones(2), torch.tensor(1j), 10**400], ids=repr
+    )
+    def test_anything_else_is_an_error(self, score: Any) -> None:
+        """A score that is no number is refused, and nothing is counted."""
+        trainer = Engine(nothing)
+        stopping = EarlyStopping(2, output, trainer)
+        with pytest.raises(TypeError, match="score_function must return a number, got "):
+            feed(stopping, [score])
+
+        assert (0, None) == (stopping.counter, stopping.best_score)
+
+    @pytest.mark.parametrize("patience", [0, -1, 1.5, None, "2", True])
+    def test_refuses_a_patience_below_one(self, patience: Any) -> None:
+        """The patience is a positive integer."""
+        with pytest.raises(ValueError, match="patience must be a positive integer, got "):
+            history([], patience=patience)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"threshold": -0.1}, "threshold must be a finite number of at least 0, got -0.1"),
+            ({"threshold": NAN}, "threshold must be a finite number of at least 0, got nan"),
+            ({"min_delta": INF}, "threshold must be a finite number of at least 0, got inf"),
+            ({"threshold": "1"}, "threshold must be a finite number of at least 0, got '1'"),
+            ({"threshold_mode": "share"}, "threshold_mode must be 'abs' or 'rel', got 'share'"),
+            ({"mode": "down"}, "mode must be 'min' or 'max', got 'down'"),
+            ({"threshold": 1, "min_delta": 2}, "threshold and min_delta are one argument, got 1 and 2"),
+        ],
+    )
+    def test_refuses_other_arguments(self, arguments: dict[str, Any], message: str) -> None:
+        """An argument that has no meaning is named in the error, with its value."""
+        with pytest.raises(ValueError, match=message):
+            history([], **arguments)
+
+    def test_the_older_names_mean_the_same(self) -> None:
+        """min_delta, min_delta_mode and cumulative_delta are taken without a warning."""
+        scores = [8.0, 9.0, 10.5, 10.0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            older = history(scores, min_delta=0.25, min_delta_mode="rel", cumulative_delta=True)
+
+        assert older == history(scores, threshold=0.25, threshold_mode="rel", cumulative=True)
+
+    def test_needs_a_function_and_an_engine(self) -> None:
+        """What cannot be called or stopped is refused at once."""
+        with pytest.raises(TypeError, match="score_function must be callable, got 3"):
+            EarlyStopping(1, 3, Engine(nothing))  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="trainer must be the Engine to stop, got 3"):
+            EarlyStopping(1, output, 3)  # type: ignore[arg-type]
