@@ -91,7 +91,10 @@ class DeterministicEngine(Engine):
         if not self._loaded and state is not self._moved:
             self._forget_place()
             new_pass, self._rng_states = False, None
+        loaded = self._loaded
         super()._go_on(data, max_epochs, max_iters, epoch_length)
+        if loaded and state.epoch_length is None and self._pass_began is not None:
+            self._position = state.iteration - self._pass_began  # the first epoch, of data without a length
         self._draw_seed()
         self._continues = not new_pass
 
@@ -198,13 +201,20 @@ def _checked(saved: Mapping[str, Any]) -> tuple[int, int] | None:
     seed, rng_states, flow = saved.get("seed"), saved.get("rng_states"), saved.get("dataflow")
     if seed is not None and integer("state_dict['seed']", seed, 0) >= _SEEDS:
         raise ValueError(f"state_dict['seed'] must be in [0, 2**32), got {seed!r}")
-    if not isinstance(rng_states, Mapping | list | None):
+    if not isinstance(rng_states, Mapping | list | None) or not _are_states(rng_states):
         raise TypeError(f"state_dict['rng_states'] must be as state_dict() returns it, got {rng_states!r}")
     if flow is None:
         return None
     if not isinstance(flow, Mapping) or {"pass", "taken"} - flow.keys():
         raise ValueError(f"state_dict['dataflow'] must have the keys 'pass' and 'taken', got {flow!r}")
     return tuple(integer(f"state_dict['dataflow'][{key!r}]", flow[key], 0) for key in ("pass", "taken"))  # type: ignore[return-value]
+
+
+def _are_states(saved: Mapping[str, Any] | list[Any] | None) -> bool:
+    if not isinstance(saved, Mapping):  # PyTorch-Ignite saves a list
+        return True
+    python, numbers = saved.get("python"), saved.get("torch")
+    return isinstance(python, list | tuple) and len(python) == 3 and isinstance(numbers, torch.Tensor)
 
 
 class _Pass:
@@ -363,7 +373,7 @@ class ReproducibleBatchSampler(BatchSampler):
 
 
 class _Batch(list[Any]):
-    """Indices that set the seeds when a worker of a DataLoader goes through them.
+    """Indices that set the seeds when they arrive in a worker of a DataLoader.
 
     A worker's random numbers would else depend on how many batches it has made, which a resumed run does not know.
     """
@@ -374,13 +384,14 @@ class _Batch(list[Any]):
         super().__init__(indices)
         self._seed = seed
 
-    def __iter__(self) -> Iterator[Any]:
-        if get_worker_info() is not None:
-            manual_seed(self._seed)
-        return super().__iter__()
-
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self[:], self._seed)
+        return _arrived, (self[:], self._seed)
+
+
+def _arrived(indices: list[Any], seed: int) -> _Batch:
+    if get_worker_info() is not None:
+        manual_seed(seed)
+    return _Batch(indices, seed)
 
 
 def _is_batch_sampler(sampler: object) -> bool:

@@ -199,6 +199,9 @@ class EMAHandler:
         missing = [key for key in _KEYS if key not in saved]
         if missing:
             raise ValueError(f"state_dict must have the keys {', '.join(map(repr, missing))}, got {list(saved)}")
+        integer("state_dict['updates']", saved["updates"], 0)
+        if not isinstance(saved["momentum"], int | float) or not 0 <= saved["momentum"] <= 1:
+            raise ValueError(f"state_dict['momentum'] must be a number in [0, 1], got {saved['momentum']!r}")
         own, other = _shapes(_module(self.ema_model).state_dict()), _shapes(saved["ema_model"])
         precise = _shapes(saved.get("precise", {}))
         odd = {name for name in own.keys() | other.keys() if own.get(name, "") != other.get(name, "")}

@@ -43,8 +43,8 @@ class EpochOutputStore:
         if output_transform is not None:
             check_callable("output_transform", output_transform)
         self._output_transform = output_transform
-        self._restored = False
         self.name: str | None = None
+        self._is_attached = False
         self.reset()
 
     def attach(self, engine: Engine, name: str | None = None) -> None:
@@ -56,10 +56,15 @@ class EpochOutputStore:
 
         Raises:
             TypeError: the name is no string.
+            ValueError: it keeps the outputs of an engine already.
         """
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be the name of an attribute of the state, got {name!r}")
-        self.name = name
+        if self._is_attached:
+            raise ValueError(
+                f"engine must be the only one that an EpochOutputStore is attached to, got {engine!r} as well"
+            )
+        self.name, self._is_attached = name, True
         engine.add_event_handler(Events.EPOCH_STARTED, self._begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.update)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.store)
@@ -97,11 +102,8 @@ class EpochOutputStore:
             raise TypeError(f"state_dict['data'] must be a list, got {state_dict['data']!r}")
         self.reset()
         self.data.extend(state_dict["data"])
-        self._restored = True
 
     def _begin(self, engine: Engine) -> None:
-        state, restored = engine.state, self._restored
-        self._restored = False
-        # A loaded state that lies inside an epoch starts it again, with the batches that are left.
-        if not (restored and state.epoch_length and state.iteration % state.epoch_length):
+        # A run that goes on inside an epoch announces it again, and has the batches that are left.
+        if self._is_over or not engine.epoch_position:
             self.reset()

@@ -158,12 +158,21 @@ def _parts(output: Any) -> Iterator[Any]:
 def _of_tensor(tensor: Tensor) -> Iterator[bool | Tensor]:
     if not tensor.numel() or not (tensor.is_floating_point() or tensor.is_complex()):
         return
-    numbers = tensor.detach()
+    numbers = _stored(tensor.detach())
+    if not numbers.numel():
+        return
     if numbers.is_complex():  # the absolute value of a large complex number would overflow
         numbers = torch.view_as_real(numbers.resolve_conj())
     # The largest absolute value: one kernel and no copy of the tensor, and NaN wins over any number.
     largest = torch.linalg.vector_norm(numbers, math.inf)
     yield math.isfinite(largest.item()) if _is_at_hand(largest) else largest
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    """Return the numbers of a tensor that are stored; those of a sparse one that are not are 0."""
+    if tensor.layout is torch.sparse_coo:
+        return tensor._values()
+    return tensor if tensor.layout is torch.strided and not tensor.is_nested else tensor.values()
 
 
 def _is_at_hand(tensor: Tensor) -> bool:

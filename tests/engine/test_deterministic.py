@@ -566,3 +566,68 @@ def test_a_loader_without_batches_cannot_be_updated():
     """A DataLoader of single samples has no batch sampler to replace."""
     with pytest.raises(ValueError, match="must have a batch sampler"):
         update_dataloader(DataLoader(range(3), batch_size=None), BatchSampler(range(3), 1, drop_last=False))
+
+
+class Unsized:
+    """Data that can be iterated again and has no length."""
+
+    def __iter__(self) -> Any:
+        yield from range(7)
+
+
+def test_data_without_a_length_is_resumed_in_its_first_epoch() -> None:
+    """A state that was saved before the length was known goes on with epochs of the right length."""
+
+    def run(saved: Any = None, at: int | None = None) -> tuple[list[Any], dict[str, Any]]:
+        seen, states = [], {}
+        engine = DeterministicEngine(lambda engine, batch: seen.append((engine.state.epoch, batch)))
+        engine.state.seed = 7
+        if at is not None:
+            engine.add_event_handler(Events.ITERATION_COMPLETED(once=at), lambda e: states.update(e.state_dict()))
+        if saved is not None:
+            engine.load_state_dict(saved)
+        engine.run(Unsized(), max_epochs=3)
+        return seen, states
+
+    straight, saved = run(at=2)
+
+    assert straight[2:] == run(saved)[0]
+
+
+class Drawn(torch.utils.data.Dataset[Any]):
+    """Draw random numbers before the samples of a batch are looked at."""
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        drawn = torch.rand(len(indices))
+        return [(float(index), number) for index, number in zip(indices, drawn.tolist(), strict=True)]
+
+
+def test_workers_that_make_whole_batches_are_resumed_exactly() -> None:
+    """A data set with `__getitems__` draws the same numbers in a worker after a resume."""
+
+    def run(saved: Any = None) -> tuple[list[Any], dict[str, Any]]:
+        seen, states = [], {}
+        engine = DeterministicEngine(lambda engine, batch: seen.append([part.tolist() for part in batch]))
+        engine.state.seed = 7
+        engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda e: states.update(e.state_dict()))
+        if saved is not None:
+            engine.load_state_dict(saved)
+        engine.run(torch.utils.data.DataLoader(Drawn(), 2, shuffle=True, num_workers=2))
+        return seen, states
+
+    straight, saved = run()
+
+    assert straight[2:] == run(saved)[0]
+
+
+def test_states_of_random_numbers_are_looked_at_before_anything_is_loaded() -> None:
+    """A mapping that holds other things is refused."""
+    engine = DeterministicEngine(lambda engine, batch: None)
+    with pytest.raises(TypeError, match="rng_states"):
+        engine.load_state_dict({"iteration": 0, "epoch_length": 2, "max_epochs": 2, "rng_states": {"python": 1}})

@@ -157,3 +157,22 @@ def test_refuses_what_is_no_name_or_function() -> None:
         store.attach(engine, 3)  # type: ignore[arg-type]
 
     assert not engine.has_event_handler(store.update)
+
+
+def test_an_epoch_that_goes_on_keeps_its_first_part() -> None:
+    """A run that is extended inside an epoch announces it again, and the outputs before are kept."""
+    engine, store = Engine(lambda engine, batch: batch), EpochOutputStore()
+    store.attach(engine, "outputs")
+    data = list(range(6))
+    engine.run(data, max_iters=3)
+
+    assert [0, 1, 2] == store.data
+    assert 6 == len(engine.run(data, max_iters=6).outputs)
+
+
+def test_it_keeps_the_outputs_of_one_engine() -> None:
+    """A second engine is refused, whose outputs would be among those of the first."""
+    store = EpochOutputStore()
+    store.attach(Engine(lambda engine, batch: batch))
+    with pytest.raises(ValueError, match="engine must be the only one"):
+        store.attach(Engine(lambda engine, batch: batch))

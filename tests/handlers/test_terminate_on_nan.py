@@ -307,3 +307,11 @@ def test_every_is_a_positive_integer(every: Any) -> None:
     """Any other number of calls is refused."""
     with pytest.raises(ValueError, match="every must be a positive integer, got "):
         TerminateOnNan(every=every)
+
+
+@pytest.mark.parametrize("make", [torch.Tensor.to_sparse, torch.Tensor.to_sparse_csr], ids=["coo", "csr"])
+@pytest.mark.parametrize(("value", "expected"), [(1.0, 3), (math.nan, 1), (math.inf, 1)])
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support:UserWarning")
+def test_a_sparse_tensor_is_looked_at(make: Any, value: float, expected: int) -> None:
+    """The stored numbers of a sparse output are looked at, and the others are 0."""
+    assert expected == iterations(make(torch.diag(torch.tensor([1.0, value]))))
