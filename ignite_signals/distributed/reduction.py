@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Number
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -101,7 +101,15 @@ def _is_integral(tensor: Any) -> bool:
 
 
 def _of_numbers(number: Any, op: str, group: ProcessGroup) -> Any:
-    numbers = gather_objects(number, group)
+    return folded(gather_objects(number, group), op)
+
+
+def folded(numbers: Sequence[Any], op: str) -> Any:
+    """Return one number of those of all processes, as `all_reduce` does.
+
+    >>> folded([1, 2, 3], "MAX"), folded([True, True], "SUM")
+    (3, True)
+    """
     only_bools = all(isinstance(n, bool) for n in numbers)
     return functools.reduce(_FOLDS[_FOLDS_OF_BOOLS[op] if only_bools else op], numbers)
 

@@ -45,8 +45,9 @@ class Composite(Metric):
         keys = [_accumulation(member) for member in self._members]
         return [index if key is None else keys.index(key) for index, key in enumerate(keys)]
 
-    @property
+    @cached_property
     def _accumulating(self) -> list[Metric]:
+        """The leaders, which every iteration goes through."""
         return [member for index, member in enumerate(self._members) if self._leaders[index] == index]
 
     def _labels(self) -> list[str]:
@@ -59,10 +60,10 @@ class Composite(Metric):
             member.keep_lists()
 
     def refused(self) -> list[str]:
-        return [complaint for member in self._accumulating for complaint in member.refused()]
+        return [complaint for member in self._members for complaint in member.refused()]
 
     def forget_refused(self) -> None:
-        for member in self._accumulating:
+        for member in self._members:  # each has written values of its own
             member.forget_refused()
 
     def handlers(self, usage: MetricUsage) -> list[tuple[UsageEvent, Callable[[Engine], None]]]:

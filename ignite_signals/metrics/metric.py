@@ -362,11 +362,6 @@ class Metric(Arithmetic, ABC):
         # MPS has no float64, in which sums are kept; so without a device named, they are kept on the CPU.
         return value if self._follows_values and not value.is_mps else value.to(self._device)
 
-    @property
-    def _float(self) -> torch.dtype:
-        """The type to sum in: of many float32 values a float32 sum loses the small ones."""
-        return torch.float32 if self._device.type == "mps" else torch.float64
-
 
 def _goes_on(engine: Engine) -> bool:
     """Tell whether the event that is sent announces anew what has begun before: a run, or an epoch."""

@@ -6,6 +6,7 @@ Each process goes on with its own state afterwards, so that a value can be compu
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ignite_signals import distributed
+from ignite_signals.distributed.reduction import folded
 
 __all__ = ["agreed", "alike", "reinit__is_reduced", "sync_all_reduce"]
 
@@ -161,7 +163,8 @@ def _reduce(metric: str, name: str, value: Any, operation: str, forms: list[Any]
             raise form
     tensors = [form for form in forms if isinstance(form, tuple)]
     if not tensors:
-        return _reduced_numbers([form for form in forms if form is not None], operation)
+        numbers = [form for form in forms if form is not None]
+        return folded(numbers, operation) if numbers else None
     dtype = functools.reduce(torch.promote_types, (dtype for _, dtype in tensors))
     shape = _common_shape(metric, name, [shape for shape, _ in tensors])
     if value is None:
@@ -176,25 +179,12 @@ def _common_shape(metric: str, name: str, shapes: list[tuple[int, ...]]) -> tupl
     return found.pop()
 
 
-def _reduced_numbers(numbers: list[Any], operation: str) -> Any:
-    if not numbers:
-        return None
-    functions: dict[str, Callable[[Any, Any], Any]] = {
-        "SUM": lambda a, b: a + b,
-        "PRODUCT": lambda a, b: a * b,
-        "MIN": min,
-        "MAX": max,
-    }
-    return functools.reduce(functions[operation], numbers)
-
-
 def _neutral(operation: str, dtype: torch.dtype) -> Any:
     """Return what changes nothing when it is reduced with other values."""
     if operation in ("SUM", "PRODUCT"):
         return 0 if operation == "SUM" else 1
     if dtype == torch.bool:
         return operation == "MIN"
-    limits = torch.finfo(dtype) if dtype.is_floating_point else torch.iinfo(dtype)
     if dtype.is_floating_point:
-        return float("inf") if operation == "MIN" else float("-inf")
-    return limits.max if operation == "MIN" else limits.min
+        return math.inf if operation == "MIN" else -math.inf
+    return torch.iinfo(dtype).max if operation == "MIN" else torch.iinfo(dtype).min
