@@ -23,7 +23,8 @@ ARROWS = {
     "handlers": {"engine", "utils", "exceptions", "metrics", "distributed"},
     "testing": {"engine"},
 }
-HEAVY = ["ignite", "matplotlib", "numpy.testing", "pandas", "sklearn", "tensorboard", "torchmetrics", "tqdm"]
+HEAVY = ["ignite", "matplotlib", "numpy.testing", "pandas", "sklearn", "tensorboard"]
+HEAVY += ["torchdata", "torchmetrics", "tqdm"]
 
 
 def type_checking_only(tree: ast.Module) -> set[ast.AST]:

@@ -7,14 +7,16 @@ happens in a run is done by the receivers of its signals.
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
-from ignite_signals.engine import state_dict as saved
 from ignite_signals.engine.callables import Parameters, check_callable, described
 from ignite_signals.engine.describe import describe, summary
 from ignite_signals.engine.events import Event, Events
@@ -29,14 +31,17 @@ from ignite_signals.engine.limits import (
     reaches_further,
     stack_level,
 )
-from ignite_signals.engine.observable import Observable
+from ignite_signals.engine.place import Place, epochs_and_batches
 from ignite_signals.engine.receivers import Connection
-from ignite_signals.engine.requests import Stoppable
+from ignite_signals.engine.saveable import Saveable
 from ignite_signals.engine.signals import NEVER, EventSignal, SignalNamespace
 from ignite_signals.engine.state import State, StopReason
+from ignite_signals.engine.stateful import registered
 
 __all__ = ["Engine"]
 
+# When these have been sent, the state is exact.
+_COMPLETE = (Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED)
 _END = object()  # what an iterator gives after its last batch
 
 
@@ -48,7 +53,7 @@ class _EndEpoch(Exception):  # noqa: N818  # likewise
     """Leave the epoch, because `terminate_epoch` is heeded."""
 
 
-class Engine(Observable, Stoppable):
+class Engine(Saveable):
     """Run a step function over batches, and send a signal at each event of the run.
 
     Args:
@@ -89,7 +94,10 @@ class Engine(Observable, Stoppable):
         self.signals = SignalNamespace()
         self.logger = logging.getLogger(f"{__name__}.{type(self).__name__}")
         self.last_event_name: Event | None = None
-        self.state_dict_user_keys: list[str] = []
+        self.state_dict_user_keys = []
+        self._statefuls = []
+        # What each run is inside of.
+        self._surroundings: list[Callable[[Engine], AbstractContextManager[Any]]] = []
         self._set_idle()
         self.register_events(*Events)
 
@@ -102,13 +110,10 @@ class Engine(Observable, Stoppable):
         # The loop of an interrupted run.
         self._paused: Generator[int, None, StopIteration | None] | None = None
         # The state that the last run moved. What follows is of no account for any other.
-        self._moved: State | None = None
-        # How many batches of its epoch a run that goes on has behind it, and whether the state has counted
-        # that epoch already.
-        self._position = 0
-        self._counted = False
-        # Whether the state was loaded and not moved since.
-        self._loaded = False
+        self._moved = None
+        self._place = Place()
+        # What to call when an iteration or an epoch is complete.
+        self._waiting: deque[Callable[[Engine], Any]] = deque()
         # Whether the data has no more batches.
         self._exhausted = False
         # Seconds that lay between the parts of an interrupted run, for `_clock`.
@@ -153,7 +158,7 @@ class Engine(Observable, Stoppable):
             self._resume(data, *limits)
         elif self._goes_on(max_epochs, max_iters):
             self._go_on(data, *limits)
-        elif self._loaded:
+        elif self._place.is_loaded:
             warnings.warn(
                 f"nothing to run: the loaded state is done (epoch {self.state.epoch}, iteration"
                 f" {self.state.iteration}); give a larger"
@@ -170,20 +175,23 @@ class Engine(Observable, Stoppable):
         state = self.state
         unlimited = state.max_epochs is state.max_iters is None
         if state is not self._moved or unlimited:
-            self._paused, self._counted = None, False
-            self._position = _batches_behind(state)
+            self._paused, self._place.counted = None, False
+            if not self._place.is_loaded or unlimited:
+                self._place.position = epochs_and_batches(state.iteration, state.epoch_length)[1]
         if unlimited:
-            self._loaded = False
+            self._place.is_loaded = False
 
     def _goes_on(self, max_epochs: int | None, max_iters: int | None) -> bool:
         """Tell whether the state has been moved and has a way to go."""
         state = self.state
         if state.max_epochs is state.max_iters is None:
             return False
-        if is_done(state):
-            return reaches_further(state, max_epochs, max_iters)
+        further = reaches_further(state, max_epochs, max_iters)
+        completes = self._place.is_loaded and self._place.completes_epoch(self.state)
+        if is_done(state) and not completes:
+            return further
         check_extension(state, max_epochs, max_iters, None)
-        return reaches_further(state, max_epochs, max_iters) or max_epochs is max_iters is None
+        return further or completes or max_epochs is max_iters is None
 
     def _start_anew(self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
         check_data(data, epoch_length)
@@ -194,7 +202,7 @@ class Engine(Observable, Stoppable):
         state.epoch_length = epoch_length or data_length(data)
         state.batch = state.output = None
         state.metrics = {}  # not cleared: what the last run returned belongs to its caller
-        self._position = 0
+        self._place.position, self._place.ending = 0, False
         self._prepare(data)
 
     def _go_on(self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
@@ -204,38 +212,53 @@ class Engine(Observable, Stoppable):
         extend(state, max_epochs, max_iters)
         if state.epoch_length is None:
             state.epoch_length = epoch_length or data_length(data)
-            if self._loaded and state.epoch_length is not None:
-                state.epoch, self._position = divmod(state.iteration, state.epoch_length)
-        if self._position == state.epoch_length:
-            self._position = 0  # that epoch has had all its batches
+            if self._place.is_loaded and state.epoch_length is not None and not (state.epoch or self._place.position):
+                state.epoch, self._place.position = divmod(state.iteration, state.epoch_length)
+        if self._place.position == state.epoch_length and not self._place.is_loaded:
+            self._place.position = 0  # that epoch has had all its batches
         else:
-            state.epoch -= self._counted
+            state.epoch -= self._place.counted
         self._prepare(data)
 
     def _prepare(self, data: Any) -> None:
         self._requests.clear()
+        self._waiting.clear()
+        self._place.is_open = False
         self.state.dataloader = data
         self._batches = None
         self._exhausted = False
         self._zero_new_counters()
         self._paused, self._moved = self._loop(), self.state
+        self._phase = "starting"  # a request that comes before STARTED is not one for the run that is over
 
     def _resume(self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
         check_extension(self.state, max_epochs, max_iters, epoch_length)
         if data is not None and data is not self.state.dataloader:
-            self.set_data(data)
+            assert self._paused is not None
+            if inspect.getgeneratorstate(self._paused) == inspect.GEN_CREATED:  # a context could not be entered
+                check_data(data, self.state.epoch_length)
+                self.state.dataloader = data
+            else:
+                self.set_data(data)
         extend(self.state, max_epochs, max_iters)
         self.state.epoch_length = self.state.epoch_length or epoch_length
 
     def _drive(self) -> State:
-        """Run the loop until it pauses or ends."""
+        """Run the loop until it pauses or ends, inside of what surrounds each run."""
+        with ExitStack() as stack:
+            for context in self._surroundings:
+                stack.enter_context(context(self))
+            self._drive_loop()
+        return self.state  # also where a context has swallowed an exception
+
+    def _drive_loop(self) -> None:
         loop, state = self._paused, self.state
         assert loop is not None
         self._idle_time += time.perf_counter()
         try:
             self._running, self._thread = True, threading.get_ident()
             state.stop_reason = None
-            self._loaded = self._counted = False
+            self._place.is_loaded = self._place.counted = False
             self.logger.info("%r runs from epoch %d, iteration %d", self, state.epoch, state.iteration)
             failure = self._proceed(loop)
             if failure is not None:
@@ -245,35 +268,42 @@ class Engine(Observable, Stoppable):
             self._running = False
             self._idle_time -= time.perf_counter()
         self.logger.info("%r %s at epoch %d, iteration %d", self, state.stop_reason, state.epoch, state.iteration)
-        return state
 
     def _proceed(self, loop: Generator[int, None, StopIteration | None]) -> BaseException | None:
         """Let the loop run until it pauses or ends, and return what it died of."""
         try:
-            self._position = next(loop)
+            self._place.position = next(loop)
         except StopIteration as end:
             self._paused = self._batches = None
-            failure: StopIteration | None = end.value
-            return failure
+            failure: BaseException | None = end.value
+            return failure or self._call_at_the_end()
         except BaseException as error:  # noqa: BLE001  # raised again when it has been announced
             self._paused = self._batches = None
             return error
-        self._counted = self._phase == "epoch"
+        self._place.counted = self._phase == "epoch"
+        return None
+
+    def _call_at_the_end(self) -> BaseException | None:
+        """Call what waits, and return what it raises."""
+        try:
+            self._call_waiting()
+        except BaseException as error:  # noqa: BLE001  # likewise
+            return error
         return None
 
     def _fail(self, error: BaseException) -> None:
         """Announce what the run died of, and raise it unless a handler has dealt with it.
 
         A receiver that was connected to the signal watches; only a handler that was added deals
-        with the exception, by being called and returning.
+        with the exception, by being called and returning, unless it says that it `only_watches`.
         """
-        self._counted, self._phase = self._phase == "epoch", "over"
+        self._place.counted, self._phase = self._phase == "epoch", "over"
         self.state.stop_reason = StopReason("failed")
         error.add_note(f"at epoch {self.state.epoch}, iteration {self.state.iteration} of {self!r}")
         heard: list[tuple[Connection, Any, Any]] = []
         failures: list[BaseException] = []
         self._signal(Events.EXCEPTION_RAISED).emit(self, None, {"exception": error}, heard, failures)
-        handled = not failures and any(connection.call for connection, _, _ in heard)
+        handled = not failures and any(connection.deals_with_exceptions for connection, _, _ in heard)
         raised = _strongest(error, failures)
         failures.clear()  # their tracebacks refer to frames that refer to this list
         try:
@@ -297,7 +327,7 @@ class Engine(Observable, Stoppable):
         >>> state = engine.run([1, 2])
         2 1
         """
-        return self._position
+        return self._place.position
 
     def _loop(self) -> Generator[int, None, StopIteration | None]:
         """Run epochs from the state to its limit: with `_iterate`, the one run loop.
@@ -311,22 +341,23 @@ class Engine(Observable, Stoppable):
             try:
                 self._phase = "starting"
                 if self._reach(Events.STARTED):
-                    yield self._position
-                while not (self._exhausted or is_done(state)):
+                    yield self._place.position
+                while self._place.completes_epoch(self.state) or not (self._exhausted or is_done(state)):
                     state.epoch += 1
+                    self._place.is_open, self._place.before = True, state.iteration - self._place.position
                     self._phase, epoch_began, skip = "epoch", clock(), False
                     try:
                         if self._reach(Events.EPOCH_STARTED):
-                            yield self._position
-                        _raise((yield from self._iterate(self._position)))
+                            yield self._place.position
+                        _raise((yield from self._iterate(self._place.position)))
                         if self._is_cut_short():
                             break
                     except _EndEpoch:
                         skip = self._requests.pop("terminate_epoch")[0] == "skip_epoch_completed"
                         self._phase, self._batches = "between", None
-                        if self._reach(Events.TERMINATE_SINGLE_EPOCH, iter_counter=self._position):
+                        if self._reach(Events.TERMINATE_SINGLE_EPOCH, iter_counter=self._place.position):
                             yield 0
-                    self._phase, self._position = "between", 0
+                    self._phase, self._place.position, self._place.is_open = "between", 0, False
                     times["EPOCH_COMPLETED"] = clock() - epoch_began
                     if not skip and self._reach(Events.EPOCH_COMPLETED):
                         yield 0
@@ -353,12 +384,18 @@ class Engine(Observable, Stoppable):
         getting, got, started, completed = self._signals_of_every_iteration()
         now = state.iteration
         # The iteration before the epoch's first, and the one at which to look at the limits next.
-        before, look = now - taken, now
+        self._place.before = before = now - taken
+        look = now
         length, limit = state.epoch_length, state.max_iters
         self._look_again()
         try:
             if self._batches is None:
                 self._batches = self._new_batches()
+            if self._place.ending:  # saved when that was asked for, and not yet heeded
+                self._requests["terminate_epoch"], self._place.ending = (self._place.ending, None), False
+                self._heed()
+            if length is not None and taken >= length:
+                return None  # saved when its last iteration was complete, and only its end was to come
             batches = self._batches
             state.batch = None
             while True:
@@ -420,7 +457,7 @@ class Engine(Observable, Stoppable):
         except StopIteration as error:
             return error
         finally:
-            self._position = now - before
+            self._place.position = now - before
             batches = None  # the traceback of an exception keeps this frame
         return None
 
@@ -440,6 +477,7 @@ class Engine(Observable, Stoppable):
         moved = self.state.iteration
         if moved != now:
             self._look_again()
+            self._place.before = before + moved - now
         return moved, before + moved - now
 
     def _signals_of_every_iteration(self) -> tuple[EventSignal, EventSignal, EventSignal, EventSignal]:
@@ -478,13 +516,13 @@ class Engine(Observable, Stoppable):
     def _is_cut_short(self) -> bool:
         """Tell whether `max_iters` was reached inside an epoch."""
         state = self.state
-        return state.max_iters is not None and is_done(state) and self._position != state.epoch_length
+        return state.max_iters is not None and is_done(state) and self._place.position != state.epoch_length
 
     def _conclude(self, word: str, by: str | None = None) -> None:
         # A run that max_iters cut short inside an epoch can be extended to complete it.
-        self._counted = self._phase == "epoch" and word == "completed"
-        if not self._counted:
-            self._position = 0
+        self._place.counted = self._phase == "epoch" and word == "completed"
+        if not self._place.counted and self._phase != "starting":
+            self._place.position = 0
         self._phase = "over"
         self.state.stop_reason = StopReason(word, by)
 
@@ -502,8 +540,34 @@ class Engine(Observable, Stoppable):
         self._emit(event, **payload)
         return bool(self._requests) and self._heed()
 
+    def call_when_complete(self, function: Callable[[Engine], Any]) -> None:
+        """Call `function(engine)` once, when the iteration or the epoch that is under way is complete.
+
+        After ITERATION_COMPLETED or EPOCH_COMPLETED and all their receivers, or when the run has ended of itself: then
+        the state is exact, to be saved for example. It may be asked for by another thread or a signal handler, and is
+        called in the thread of the run. A run that fails before forgets it; one that is interrupted calls it when it
+        has gone on.
+
+        >>> engine = Engine(lambda engine, batch: engine.call_when_complete(show) if batch == "b" else None)
+        >>> def show(engine):
+        ...     print(repr(engine.last_event_name), engine.state.iteration)
+        >>> state = engine.run("abc")
+        Events.ITERATION_COMPLETED 2
+        """
+        check_callable("function", function)
+        self._waiting.append(function)
+        self._request("call", True)
+
+    def _call_waiting(self) -> None:
+        self._requests.pop("call", None)
+        for _ in range(len(self._waiting)):  # what is asked for meanwhile waits for the next complete state
+            self._waiting.popleft()(self)
+
     def _heed(self) -> bool:
         """Obey the strongest request: end the run, or the epoch, or tell that the run is to pause."""
+        ends_epoch = "terminate_epoch" in self._requests and self._phase == "epoch"  # which is complete after that
+        if "call" in self._requests and self.last_event_name in _COMPLETE and not ends_epoch:
+            self._call_waiting()
         if "terminate" in self._requests:
             raise _EndRun
         if "terminate_epoch" in self._requests and self._phase == "epoch":
@@ -557,40 +621,28 @@ class Engine(Observable, Stoppable):
         state.max_epochs = state.max_iters = state.epoch_length = None
         self._set_idle()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a run needs to go on: its limits, its iteration, the counts of custom events.
+    def surround_runs(self, context: Callable[[Engine], AbstractContextManager[Any]]) -> None:
+        """Let every run be inside of a context, from before its first event until after its last.
 
-        Attributes of the state that are named in `state_dict_user_keys` are added.
-        """
-        return saved.state_dict(self)
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take up a state that was saved, so that the next run goes on from it.
+        For what must be undone however a run ends. A run that goes on after an interruption is a run of its own here.
 
         Args:
-            state_dict: `epoch_length`, one of `iteration` and `epoch` (how many are done), one of
-                `max_epochs` and `max_iters`, and what `state_dict_user_keys` names. Counts that are
-                absent are 0.
+            context: called with the engine at the beginning of each run, returns a context manager.
 
         Raises:
-            TypeError: it is not a mapping.
-            ValueError: a key is missing, contradicts another or has no number; nothing was changed.
-            RuntimeError: a run is under way, beyond STARTED.
+            TypeError: it cannot be called.
+            ValueError: it surrounds the runs already.
 
-        >>> from ignite_signals import Engine
-        >>> engine = Engine(lambda engine, batch: None)
-        >>> engine.load_state_dict({"epoch": 3, "max_epochs": 5, "epoch_length": 10})
-        >>> engine.run(range(10)).iteration
-        50
+        >>> import torch
+        >>> engine = Engine(lambda engine, batch: torch.is_inference_mode_enabled())
+        >>> engine.surround_runs(lambda engine: torch.inference_mode())
+        >>> engine.run([0]).output, torch.is_inference_mode_enabled()
+        (True, False)
         """
-        if self._running and self._phase != "starting":
-            raise RuntimeError(f"{self!r} is running: load a state before the run, or at STARTED")
-        saved.load_state_dict(self, state_dict)
-        if self._running:
-            self._position = _batches_behind(self.state)
-        else:
-            self._set_idle()
-            self._loaded = True
+        check_callable("context", context)
+        if context in self._surroundings:
+            raise ValueError(f"context must be given once, got {described(context)} again for {self!r}")
+        self._surroundings.append(context)
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy all but what belongs to this process or this object: a paused run, weak connections, data."""
@@ -604,7 +656,8 @@ class Engine(Observable, Stoppable):
             "attributes": attributes,
             "state": state,
             "last_event_name": self.last_event_name,
-            "progress": (self._position, self._counted, self._loaded),
+            "place": copy.copy(self._place),
+            "registered": [(entry.get(), entry.name) for entry in self._statefuls if not entry.weak],
             "signals": [(signal.event, signal.counter, signal.strong_connections()) for signal in self.signals.all()],
         }
 
@@ -614,16 +667,13 @@ class Engine(Observable, Stoppable):
         self.last_event_name = copied["last_event_name"]
         self._set_idle()
         self._moved = self.state
-        self._position, self._counted, self._loaded = copied["progress"]
+        self._place = copied["place"]
+        kept = [registered(stateful, name, weak=False) for stateful, name in copied["registered"]]
+        self._statefuls = [*kept, *self.registered_statefuls()]
         self.signals = SignalNamespace()
         for event, counter, connections in copied["signals"]:
             self._registered(event).restore(counter, connections)
         self._zero_new_counters()
-
-
-def _batches_behind(state: State) -> int:
-    """Return how many batches of its epoch a state has behind it that was loaded, or set by hand."""
-    return state.iteration % state.epoch_length if state.epoch_length else 0
 
 
 def _strongest(error: BaseException, failures: list[BaseException]) -> BaseException:
@@ -654,5 +704,5 @@ def _raise(error: StopIteration | None) -> None:
 # What an engine has that belongs to its runs, or is copied in its own way.
 _NOT_COPIED = {
     *("signals", "_running", "_phase", "_thread", "_paused", "_moved"),
-    *("_position", "_counted", "_loaded", "_exhausted", "_idle_time"),
+    *("_place", "_exhausted", "_idle_time", "_waiting"),
 }

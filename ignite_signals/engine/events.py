@@ -110,6 +110,11 @@ class EventEnum(_Combinable, Enum, metaclass=_EventMeta):
         """
         return FilteredEvent(self, filter_from(event_filter, every, once, before, after))
 
+    @property
+    def registers_itself(self) -> bool:
+        """Whether every engine knows the event, without `register_events`; a subclass may say so."""
+        return False
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}.{self.name}"
 

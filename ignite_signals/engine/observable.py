@@ -142,6 +142,9 @@ class Observable:
         if not isinstance(event, EventEnum | str):
             return None
         signal = self.signals.find(signal_name(event))
+        if signal is None and isinstance(event, EventEnum) and event.registers_itself:
+            self.register_events(event)
+            signal = self.signals.find(signal_name(event))
         # A member of another EventEnum with the name of a signal is not the event of that signal.
         return signal if signal is not None and (signal.event is event or isinstance(event, str)) else None
 

@@ -196,6 +196,11 @@ class Connection:
     def priority(self) -> int:
         return -self.order[0]
 
+    @property
+    def deals_with_exceptions(self) -> bool:
+        """Whether an exception is dealt with when the receiver has returned: by handlers, but those that only watch."""
+        return self.call is not None and getattr(self.call.handler, "only_watches", False) is not True
+
     def resolve(self) -> Callable[..., Any] | None:
         """Return what to call, or None where its owner is gone."""
         if self.receiver is not None:

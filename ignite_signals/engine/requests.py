@@ -30,7 +30,7 @@ class Stoppable:
     # Where a run is: "starting", in an "epoch", "between" two, "over".
     _phase: str
 
-    def terminate(self, skip_completed: bool = False) -> None:
+    def terminate(self, skip_completed: bool = False, *, by: str | None = None) -> None:
         """End the run after the current event; TERMINATE and COMPLETED are still sent.
 
         It may be called by a receiver, the step, another thread or a signal handler. Once the run
@@ -38,8 +38,9 @@ class Stoppable:
 
         Args:
             skip_completed: do not send COMPLETED.
+            by: who asks, for `state.stop_reason`; by default the receiver that is being called.
         """
-        self._request("terminate", "skip_completed" if skip_completed else True)
+        self._request("terminate", "skip_completed" if skip_completed else True, by)
 
     def terminate_epoch(self, skip_epoch_completed: bool = False) -> None:
         """End the epoch after the current event; TERMINATE_SINGLE_EPOCH and EPOCH_COMPLETED are still sent.
@@ -61,11 +62,13 @@ class Stoppable:
         """Pause the run after the current event and INTERRUPT; the next `run` goes on from there."""
         self._request("interrupt", True)
 
-    def _request(self, kind: str, value: bool | str) -> None:
+    def _request(self, kind: str, value: bool | str, by: str | None = None) -> None:
         if self._running and self._phase == "over":
             return
         calling = self._calling if threading.get_ident() == self._thread else None
-        self._requests[kind] = value, None if calling is None else label(calling.handler)
+        if by is None and calling is not None:
+            by = label(calling.handler)
+        self._requests[kind] = value, by
         self._look_again()  # after the request is there to be seen
 
     @abstractmethod

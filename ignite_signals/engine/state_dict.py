@@ -1,20 +1,28 @@
-"""A state dict holds what an engine needs to go on: PyTorch-Ignite's keys, and the custom counts."""
+"""A state dict holds what an engine needs to go on: PyTorch-Ignite's keys, and what a run has come to.
+
+It is plain data and tensors, so that `torch.load` takes it with `weights_only`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from ignite_signals.engine.events import Events
 from ignite_signals.engine.integers import integer
+from ignite_signals.engine.place import epochs_and_batches
+from ignite_signals.engine.stateful import states
 
 if TYPE_CHECKING:
-    from ignite_signals.engine.engine import Engine
+    from ignite_signals.engine.saveable import Saveable
 
 __all__ = ["load_state_dict", "state_dict"]
 
 
-def state_dict(engine: Engine) -> dict[str, Any]:
+def state_dict(engine: Saveable) -> dict[str, Any]:
     """Return the state dict of an engine."""
     state = engine.state
     limit = "max_epochs" if state.max_iters is None else "max_iters"
@@ -22,11 +30,55 @@ def state_dict(engine: Engine) -> dict[str, Any]:
     counts = {name: _read(engine, name, attribute) for name, attribute in _custom_counters(engine).items()}
     if counts:
         saved["counters"] = counts
+    saved |= _place(engine)
+    metrics = _plain(state.metrics)
+    if metrics:
+        saved["metrics"] = metrics
+    attached = states(engine)
+    if attached:
+        saved["attached"] = attached
     return saved | {key: getattr(state, key) for key in engine.state_dict_user_keys}
 
 
-def load_state_dict(engine: Engine, saved: Mapping[str, Any]) -> None:
-    """Set an engine's state from a state dict, all of it or nothing."""
+def _place(engine: Saveable) -> dict[str, Any]:
+    """Return where the run is, unless that can be told from the iteration.
+
+    It cannot after an epoch that was cut short, or is about to be, in a first epoch of unknown length, and where the
+    last iteration of an epoch is complete but the epoch is not. The end of the epoch may be about to tell of the
+    output, if that is a number.
+    """
+    state = engine.state
+    epochs, taken = engine.place()
+    ending = engine.is_ending_epoch()
+    if (epochs, taken) == epochs_and_batches(state.iteration, state.epoch_length) and not ending:
+        return {}
+    place: dict[str, Any] = {"epochs": epochs, "taken": taken}
+    if ending:
+        place["terminate_epoch"] = ending
+    output = _plain(state.output)
+    if isinstance(output, int | float) or (isinstance(output, Tensor) and output.numel() == 1):
+        place["output"] = output
+    return {"place": place}
+
+
+def _plain(value: Any) -> Any:
+    """Return a number, a string, a tensor or a dict of such as what `torch.load` takes for safe; None for all else."""
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, Integral):  # numpy's too
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    if type(value) is Tensor:  # a copy, as with a view all that it is a view of would be saved
+        return value.detach().clone()
+    if isinstance(value, dict):
+        plain = {key: _plain(entry) for key, entry in value.items() if isinstance(key, str)}
+        return {key: entry for key, entry in plain.items() if entry is not None}
+    return None
+
+
+def load_state_dict(engine: Saveable, saved: Mapping[str, Any]) -> int:
+    """Set an engine's state from a state dict, all of it or nothing, and return how many batches its epoch had."""
     limit, counter = _checked(engine, saved)
     state, length = engine.state, saved["epoch_length"]
     state.epoch_length = length = None if length is None else int(length)
@@ -34,13 +86,19 @@ def load_state_dict(engine: Engine, saved: Mapping[str, Any]) -> None:
     setattr(state, limit, None if saved[limit] is None else int(saved[limit]))
     done = int(saved[counter])
     state.iteration = done if counter == "iteration" else done * (length or 0)
-    state.epoch = done if counter == "epoch" else done // length if length else 0
+    place = saved.get("place", {})
+    state.epoch, taken = (done, 0) if counter == "epoch" else epochs_and_batches(done, length)
+    state.epoch, taken = int(place.get("epochs", state.epoch)), int(place.get("taken", taken))
+    state.output = place.get("output", state.output)
+    if "metrics" in saved:
+        state.metrics = dict(saved["metrics"])
     _load_counts(engine, saved.get("counters", {}))
     for key in engine.state_dict_user_keys:
         setattr(state, key, saved[key])
+    return taken
 
 
-def _load_counts(engine: Engine, counts: Mapping[str, int]) -> None:
+def _load_counts(engine: Saveable, counts: Mapping[str, int]) -> None:
     """Set the counts of custom events; one that is absent is 0."""
     attributes: dict[str, int] = {}
     for name, attribute in _custom_counters(engine).items():
@@ -52,7 +110,7 @@ def _load_counts(engine: Engine, counts: Mapping[str, int]) -> None:
         setattr(engine.state, attribute, count)
 
 
-def _custom_counters(engine: Engine) -> dict[str, str | None]:
+def _custom_counters(engine: Saveable) -> dict[str, str | None]:
     """Return the custom events that do not count by epoch or iteration, with the attribute they count by."""
     return {
         signal.name: signal.counter
@@ -61,12 +119,12 @@ def _custom_counters(engine: Engine) -> dict[str, str | None]:
     }
 
 
-def _read(engine: Engine, name: str, attribute: str | None) -> int:
+def _read(engine: Saveable, name: str, attribute: str | None) -> int:
     state = engine.state
     return state.counters.get(name, 0) if attribute is None else getattr(state, attribute, 0)
 
 
-def _checked(engine: Engine, saved: Mapping[str, Any]) -> tuple[str, str]:
+def _checked(engine: Saveable, saved: Mapping[str, Any]) -> tuple[str, str]:
     """Return the key of the limit and that of the counter, of a state dict that holds all it must."""
     if not isinstance(saved, Mapping):
         raise TypeError(f"state_dict must be a mapping, as engine.state_dict() returns, got {saved!r}")
@@ -74,6 +132,10 @@ def _checked(engine: Engine, saved: Mapping[str, Any]) -> tuple[str, str]:
     if missing:
         raise ValueError(f"state_dict must have the keys {', '.join(map(repr, missing))}, got {list(saved)}")
     _check_counts(saved.get("counters", {}))
+    _check_place(saved.get("place"))
+    for key, values in (("attached", "states"), ("metrics", "values")):
+        if not isinstance(saved.get(key, {}), Mapping):
+            raise TypeError(f"state_dict[{key!r}] must map names to {values}, got {saved[key]!r}")
     limit = _one_of(saved, "max_epochs", "max_iters")
     counter = _one_of(saved, "iteration", "epoch")
     for key, least in (("epoch_length", 1), (limit, 1)):
@@ -93,6 +155,20 @@ def _check_counts(counts: object) -> None:
         raise TypeError(f"state_dict['counters'] must map names of events to counts, got {counts!r}")
     for name, count in counts.items():
         integer(f"state_dict['counters'][{name!r}]", count, 0)
+
+
+def _check_place(place: Any) -> None:
+    if place is None:
+        return
+    if not isinstance(place, Mapping) or {"epochs", "taken"} - place.keys():
+        raise ValueError(f"state_dict['place'] must have the keys 'epochs' and 'taken', got {place!r}")
+    for key in ("epochs", "taken"):
+        integer(f"state_dict['place'][{key!r}]", place[key], 0)
+    ending = place.get("terminate_epoch", True)
+    if ending is not True and ending != "skip_epoch_completed":
+        raise ValueError(
+            f"state_dict['place']['terminate_epoch'] must be True or 'skip_epoch_completed', got {ending!r}"
+        )
 
 
 def _one_of(saved: Mapping[str, Any], one: str, other: str) -> str:

@@ -60,6 +60,7 @@ def attach(metric: Metric, engine: Engine, name: str, usage: MetricUsage) -> Non
     accumulating = accumulator(metric, engine, usage)
     if accumulating is None:
         accumulating = _new_accumulator(metric, engine)
+        accumulating.state_name = name
         for event, handler in _starting(accumulating, usage):
             engine.add_event_handler(event, handler)
     for event, handler in _writing(accumulating, usage):

@@ -100,6 +100,9 @@ class Metric(Arithmetic, ABC):
     twin_of: Metric | None = None
     home: attachment.Home | None = None
 
+    # The first name that it was attached with, under which its state is saved with the engine's.
+    state_name: str | None = None
+
     # The attributes that a twin of a metric, which accumulates by itself, does not copy.
     shared_by_twins: ClassVar[tuple[str, ...]] = ()
 

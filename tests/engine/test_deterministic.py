@@ -594,7 +594,7 @@ def test_data_without_a_length_is_resumed_in_its_first_epoch() -> None:
     assert straight[2:] == run(saved)[0]
 
 
-class Drawn(torch.utils.data.Dataset[Any]):
+class WholeBatches(torch.utils.data.Dataset[Any]):
     """Draw random numbers before the samples of a batch are looked at."""
 
     def __len__(self) -> int:
@@ -618,7 +618,7 @@ def test_workers_that_make_whole_batches_are_resumed_exactly() -> None:
         engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda e: states.update(e.state_dict()))
         if saved is not None:
             engine.load_state_dict(saved)
-        engine.run(torch.utils.data.DataLoader(Drawn(), 2, shuffle=True, num_workers=2))
+        engine.run(torch.utils.data.DataLoader(WholeBatches(), 2, shuffle=True, num_workers=2))
         return seen, states
 
     straight, saved = run()
@@ -631,3 +631,142 @@ def test_states_of_random_numbers_are_looked_at_before_anything_is_loaded() -> N
     engine = DeterministicEngine(lambda engine, batch: None)
     with pytest.raises(TypeError, match="rng_states"):
         engine.load_state_dict({"iteration": 0, "epoch_length": 2, "max_epochs": 2, "rng_states": {"python": 1}})
+
+
+def test_a_seed_that_was_drawn_may_be_set_by_hand() -> None:
+    """The very number that was drawn is kept by a new start where the user has set it; a copy knows it, too."""
+    engine = DeterministicEngine(kept_step)
+    engine.run([torch.ones(1)])
+    drawn = int(engine.state.seed)
+    other = pickle.loads(pickle.dumps(engine))
+    engine.state.seed = drawn
+    engine.run([torch.ones(1)])
+    assert drawn == engine.state.seed
+    other.run([torch.ones(1)])
+    assert drawn != other.state.seed
+    assert type(engine.state_dict()["seed"]) is type(other.state_dict()["seed"]) is int
+
+
+@pytest.mark.parametrize("at", [0, 1, 4, 5])
+def test_an_iterator_loses_no_batch_to_a_failure(at: int) -> None:
+    """A batch that was got when the run failed is the next one of the run that goes on, and its place says so."""
+    log: Log = []
+    engine, data = trainer(log), iter(range(100))
+    failing = Events.GET_BATCH_COMPLETED(event_filter=lambda engine, done: done == at)
+    handle = engine.add_event_handler(failing, lambda engine: 1 / 0)
+    engine.add_event_handler(Events.EXCEPTION_RAISED, lambda engine, error: None)
+    engine.run(data, max_iters=6, epoch_length=4)
+    assert at == len(log)
+    handle.remove()
+    engine.run(data)
+    assert list(range(6)) == [entry[2] for entry in log]
+    assert {"pass": 0, "taken": 6} == engine.state_dict()["dataflow"]
+
+
+def test_another_iterator_is_skipped_to_the_place() -> None:
+    """After a failure, an iterator over the same data from its beginning gives what is left."""
+    log: Log = []
+    engine = trainer(log)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda engine: 1 / 0)
+    engine.add_event_handler(Events.EXCEPTION_RAISED, lambda engine, error: None)
+    engine.run(iter(range(100)), max_iters=6, epoch_length=4)
+    engine.run(iter(range(100)))
+    assert list(range(6)) == [entry[2] for entry in log]
+
+
+@pytest.mark.parametrize("stop", ["terminate", "terminate_epoch"])
+def test_the_place_in_an_iterator_outlives_the_end_of_its_pass(stop: str) -> None:
+    """An iterator that goes on after its run or epoch was ended early is resumed where it was."""
+    log: Log = []
+    states: list[Any] = []
+    engine, data = trainer(log), endless()
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda engine: getattr(engine, stop)())
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: states.append(engine.state_dict()))
+    engine.run(data, max_iters=7, epoch_length=4)
+    if stop == "terminate":
+        engine.run(data)
+    assert log[5:] == resumed(endless(), states[4])
+
+
+@pytest.mark.parametrize("kind", ["shuffled", "drawn", "none", "own batches", "streamed"])
+def test_an_epoch_that_was_cut_short_is_resumed_after(kind: str) -> None:
+    """A state that is saved after `terminate_epoch` begins the next pass, as the run did that was not stopped."""
+
+    def run(saved: Any = None) -> tuple[Log, list[Any]]:
+        torch.manual_seed(3)
+        log: Log = []
+        states: list[Any] = []
+        engine = trainer(log)
+        engine.add_event_handler(Events.ITERATION_COMPLETED(once=6), lambda engine: engine.terminate_epoch())
+        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: states.append(engine.state_dict()))
+        if saved is not None:
+            engine.load_state_dict(through_a_file(saved))
+        engine.run(DATA[kind](), max_epochs=3, epoch_length=4)
+        return log, states
+
+    log, states = run()
+    assert log[6:] == run(states[1])[0]
+    assert {"pass": 2, "taken": 0} == states[1]["dataflow"]
+
+
+def test_a_run_is_extended_after_an_epoch_that_was_cut_short() -> None:
+    """A last epoch that was cut short is followed by a new pass, too."""
+    log: Log = []
+    engine = trainer(log)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda engine: engine.terminate_epoch())
+    data = DATA["shuffled"]()
+    engine.run(data, max_epochs=1)
+    engine.run(data, max_epochs=2)
+    assert 10 == len({row[0] for entry in log[2:] for row in entry[2]})
+
+
+def test_a_pass_that_is_over_is_not_skipped_through() -> None:
+    """A state that was saved when data without a length had ended says so."""
+    log, states = straight(Drawn(), 2, None)
+    assert {"pass": 0, "taken": 4, "over": True} == states[3]["dataflow"]
+    assert log[4:] == resumed(Drawn(), states[3])
+
+
+@pytest.mark.parametrize("batch_size", [3, None])
+def test_persistent_workers_over_a_stream_are_resumed_exactly(batch_size: int | None) -> None:
+    """They are new in each pass, so that what they draw does not depend on what they have drawn."""
+
+    def data() -> Any:
+        return DataLoader(Streamed(), batch_size=batch_size, num_workers=2, persistent_workers=True)
+
+    log, states = straight(data(), 3, 5)
+    for iteration in (3, 8, 10, 11):
+        assert log[iteration:] == resumed(data(), states[iteration - 1])
+
+
+@pytest.mark.parametrize("event", [Events.STARTED, Events.EPOCH_STARTED])
+def test_a_resumed_run_may_be_saved_before_its_first_batch(event: Events) -> None:
+    """The random numbers are then those that were loaded."""
+    log, states = straight(DATA["shuffled"](), 2, None)
+    saved: list[Any] = []
+    engine = trainer([])
+    engine.load_state_dict(states[1])
+    draw()
+    engine.add_event_handler(event, lambda engine: saved.append(engine.state_dict()))
+    engine.run(DATA["shuffled"]())
+    assert log[2:] == resumed(DATA["shuffled"](), saved[0])
+
+
+def test_a_generator_of_a_batch_sampler_of_the_users_is_seeded() -> None:
+    """An order that is drawn from it is that of the pass, whatever was drawn from it before."""
+
+    def data(seed: int) -> Any:
+        sampler = RandomSampler(range(10), generator=torch.Generator().manual_seed(seed))
+        return DataLoader(Augmented(), batch_sampler=BatchSampler(sampler, 3, drop_last=False))
+
+    log, states = straight(data(1), 2, None)
+    assert log[5:] == resumed(data(2), states[4])
+
+
+def test_data_that_cannot_be_iterated_is_refused_in_a_run() -> None:
+    """`set_data` changes nothing then."""
+    engine = DeterministicEngine(lambda engine, batch: None)
+    engine.run([1, 2])
+    with pytest.raises(TypeError, match="iterable"):
+        engine.set_data(5)  # type: ignore[arg-type]
+    assert [1, 2] == engine.state.dataloader

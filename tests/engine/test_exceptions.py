@@ -564,3 +564,24 @@ def test_an_error_of_a_predicate_names_the_filter():
         engine.run(DATA)
     assert "in the filter Predicate(" in raised.value.__notes__[0]
     assert "broken" in raised.value.__notes__[0]
+
+
+def test_a_handler_that_only_watches_deals_with_nothing():
+    """The exception leaves the run, unless another handler deals with it."""
+
+    class Watching:
+        only_watches = True
+
+        def __init__(self):
+            self.seen = []
+
+        def __call__(self, engine, exception):
+            self.seen.append(str(exception))
+
+    engine, watching = Engine(lambda engine, batch: 1 / 0), Watching()
+    engine.add_event_handler(Events.EXCEPTION_RAISED, watching)
+    with pytest.raises(ZeroDivisionError):
+        engine.run([0])
+    engine.add_event_handler(Events.EXCEPTION_RAISED, lambda: None)
+    assert "failed" == engine.run([0]).stop_reason
+    assert ["division by zero"] * 2 == watching.seen

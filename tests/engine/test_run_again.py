@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import logging
 import pickle
 import warnings
 import weakref
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -627,6 +630,85 @@ def test_user_keys_are_saved_and_restored():
     assert (0.5, [1], 1) == (other.state.alpha, other.state.beta, other.state.epoch)
 
 
+def test_metrics_that_are_plain_data_are_saved_and_restored():
+    """A handler of the resumed run may read what an earlier epoch has written; what is no plain data stays behind."""
+    metrics = {
+        "loss": 0.5,
+        "count": 3,
+        "best": True,
+        "name": "a",
+        "by class": {"0": 0.25, "1": [1]},
+        "precise": np.float64(0.5),
+        "short": np.float32(0.25),
+        "matrix": torch.eye(2),
+        "one": torch.arange(9)[4],
+        "array": np.ones(2),
+        "list": [1],
+        "model": torch.nn.ReLU(),
+        "none": None,
+    }
+    engine, other = Engine(echo), Engine(echo)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: engine.state.metrics.update(metrics))
+    engine.run(DATA, max_epochs=2)
+    file = io.BytesIO()
+    torch.save(engine.state_dict(), file)
+    assert 4000 > len(file.getvalue())
+    file.seek(0)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    restored = other.state.metrics
+    torch.testing.assert_close(torch.eye(2), restored.pop("matrix"), rtol=0, atol=0)
+    assert repr(torch.tensor(4)) == repr(restored.pop("one"))
+    assert {
+        "loss": 0.5,
+        "count": 3,
+        "best": True,
+        "name": "a",
+        "by class": {"0": 0.25},
+        "precise": 0.5,
+        "short": 0.25,
+    } == restored
+    assert {float} == {type(restored[name]) for name in ("precise", "short")}
+
+
+def test_metrics_that_were_saved_do_not_move():
+    """What was saved is a copy, and so is what was loaded; a state dict without any leaves those that there are."""
+    engine, other = Engine(echo), Engine(echo)
+    engine.state.metrics["value"] = torch.zeros(2)
+    saved = engine.state_dict()
+    engine.state.metrics["value"] += 1
+    assert [0, 0] == saved["metrics"]["value"].tolist()
+    other.load_state_dict(saved)
+    other.state.metrics["more"] = 1
+    assert ["value"] == list(saved["metrics"])
+    other.load_state_dict({"epoch_length": 3, "iteration": 3, "max_epochs": 2})
+    assert ["value", "more"] == list(other.state.metrics)
+    assert "metrics" not in Engine(echo).state_dict()
+
+
+def test_a_handler_of_the_resumed_run_finds_the_metrics_of_the_run_before():
+    """Also where only the end of an epoch is to come, at which no metric of an iteration is written."""
+
+    def program():
+        engine, seen = Engine(echo), []
+        engine.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: engine.state.metrics.update(last=seen))
+        engine.add_event_handler(Events.ITERATION_COMPLETED(every=2), write)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: seen.append(engine.state.metrics["loss"]))
+        return engine, seen
+
+    def write(engine):
+        engine.state.metrics["loss"] = engine.state.iteration / 8
+
+    (straight, expected), saved = program(), []
+    straight.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: saved.append(engine.state_dict()))
+    straight.run(DATA, max_epochs=3)
+    assert [0.25, 0.75, 1.0] == expected
+    for done, state in enumerate(saved, 1):
+        resumed, seen = program()
+        resumed.load_state_dict(state)
+        resumed.run(DATA)
+        assert expected[(done - 1) // 3 :] == seen
+
+
 GOOD = {"epoch_length": 3, "max_epochs": 5, "iteration": 4, "alpha": 1}
 
 
@@ -674,6 +756,9 @@ def without(*keys, **more):
             ValueError,
             "state_dict['epoch_length'] must be an integer where 'epoch' is given, got None",
         ),
+        (without(attached=5), TypeError, "state_dict['attached'] must map names to states, got 5"),
+        (without(metrics=5), TypeError, "state_dict['metrics'] must map names to values, got 5"),
+        (without(place=5), ValueError, "state_dict['place'] must have the keys 'epochs' and 'taken', got 5"),
         (without(counters=5), (TypeError, ValueError), "state_dict['counters']"),
         (without(counters={"first": "a"}), (TypeError, ValueError), "state_dict['counters']"),
         (without(counters={"first": -1}), (TypeError, ValueError), "state_dict['counters']"),
@@ -774,7 +859,6 @@ def test_events_that_share_an_attribute_restore_its_count():
 
 def test_a_state_dict_may_hold_integers_of_numpy():
     """They are kept as Python's."""
-    numpy = pytest.importorskip("numpy")
     engine = Engine(echo)
-    engine.load_state_dict({"iteration": numpy.int64(3), "max_epochs": numpy.int64(2), "epoch_length": 3})
+    engine.load_state_dict({"iteration": np.int64(3), "max_epochs": np.int64(2), "epoch_length": 3})
     assert (3, 2, int) == (engine.state.iteration, engine.state.max_epochs, type(engine.state.iteration))
