@@ -1,5 +1,6 @@
 """The observer core: an engine, its events and signals, filters and state."""
 
+from ignite_signals.engine.backprop_events import BackpropEvents
 from ignite_signals.engine.deterministic import (
     DeterministicEngine,
     ReproducibleBatchSampler,
@@ -24,6 +25,7 @@ from ignite_signals.engine.tbptt import Tbptt_Events, create_supervised_tbptt_tr
 __all__ = [
     "After",
     "And",
+    "BackpropEvents",
     "Before",
     "CallableEventWithFilter",
     "DeterministicEngine",

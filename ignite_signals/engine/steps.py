@@ -16,9 +16,12 @@ import attrs
 import torch
 from torch import Tensor, nn
 
+from ignite_signals.engine.accumulated_gradients import AccumulatedGradients
+from ignite_signals.engine.backprop_events import BackpropEvents
 from ignite_signals.engine.callables import check_callable
 from ignite_signals.engine.engine import Engine
 from ignite_signals.engine.integers import integer
+from ignite_signals.engine.signals import EventSignal
 from ignite_signals.utils import convert_tensor
 
 __all__ = [
@@ -41,6 +44,16 @@ class PrepareBatch(Protocol):
     """Make of a batch, the `device` and `non_blocking` the pair `(x, y)` on that device."""
 
     def __call__(self, batch: Any, /, device: Device, non_blocking: bool) -> tuple[Any, Any]: ...
+
+
+# Looking up a member of an Enum takes longer than the rest of what an event costs that nobody listens to.
+_BACKWARD_COMPLETED, _OPTIM_STEP_COMPLETED = BackpropEvents
+
+
+def _signal(engine: Engine, event: BackpropEvents) -> EventSignal | None:
+    """Return the signal of an event, or None where the engine does not have it."""
+    signal = engine.signals.find(event._value_)
+    return signal if signal is not None and signal.event is event else None
 
 
 # What the factories do by default. Named functions, because a lambda could not be pickled.
@@ -163,6 +176,12 @@ class SupervisedTraining(_PredictingStep):
         default=None,
         validator=attrs.validators.optional(has("scale", "step", "update", like="torch.amp.GradScaler")),
     )
+    # What is summed up between two steps of the optimizer, which a run that is resumed needs.
+    accumulated: AccumulatedGradients = attrs.field(init=False)
+
+    @accumulated.default
+    def _of_the_optimizer(self) -> AccumulatedGradients:
+        return AccumulatedGradients(self.optimizer)
 
     def __call__(self, engine: Engine, batch: Any) -> Any:
         # By the iteration and not by a count of its own, so that a run which is resumed keeps the rhythm.
@@ -175,19 +194,49 @@ class SupervisedTraining(_PredictingStep):
             y_pred = self.predict(x)
             loss = self.loss_fn(y_pred, y)
         self.backward(loss if period == 1 else loss / period)
+        self.accumulated.is_under_way = iteration % period != 0
         if iteration % period == 0:
-            self.update()
+            self.update(engine)
         return self.output_transform(x, y, y_pred, loss)
 
     def backward(self, loss: Tensor) -> None:
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
 
-    def update(self) -> None:
+    def update(self, engine: Engine) -> None:
+        self.announce_gradients(engine)
         if self.scaler is None:
             self.optimizer.step()
         else:
             self.scaler.step(self.optimizer)
             self.scaler.update()
+        signal = _signal(engine, _OPTIM_STEP_COMPLETED)
+        if signal is not None:
+            signal.emit(engine)
+
+    def announce_gradients(self, engine: Engine) -> None:
+        signal = _signal(engine, _BACKWARD_COMPLETED)
+        if signal is None:
+            return
+        if self.scaler is None or not signal.receivers:
+            signal.emit(engine)
+            return
+        self.unscale(self.scaler)
+        try:
+            signal.emit(engine)
+        except BaseException:
+            # Let the scaler forget that it unscaled, or else it would refuse to do so in a run that goes on.
+            if isinstance(self.scaler, torch.amp.GradScaler):
+                self.scaler.update(self.scaler.get_scale())
+            raise
+
+    def unscale(self, scaler: torch.amp.GradScaler) -> None:
+        """Make the gradients what handlers take them for; only a scaler that somebody needs it of must be able to."""
+        if not callable(getattr(scaler, "unscale_", None)):
+            raise TypeError(
+                f"scaler must have the method unscale_, as torch.amp.GradScaler has, got {reprlib.repr(scaler)}: "
+                f"handlers of {_BACKWARD_COMPLETED} would see scaled gradients; give another scaler, or remove them"
+            )
+        scaler.unscale_(self.optimizer)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

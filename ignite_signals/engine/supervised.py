@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ignite_signals.engine.attachable import attachable
+from ignite_signals.engine.backprop_events import BackpropEvents
 from ignite_signals.engine.deterministic import DeterministicEngine
 from ignite_signals.engine.engine import Engine
+from ignite_signals.engine.stateful import Stateful
 from ignite_signals.engine.steps import (
     Device,
     LossFunction,
@@ -142,6 +144,9 @@ def create_supervised_trainer(
     `engine.state.output` is the loss, a tensor of shape `()` that is detached and stays on its
     device: reading the number of every loss would make every iteration wait for the device.
 
+    The engine has the events of `BackpropEvents` beside its own, so that a handler may clip or
+    measure the gradients before the optimizer uses them.
+
     Args:
         model: the model; move it to its device before the optimizer is made.
         optimizer: what updates it.
@@ -157,7 +162,8 @@ def create_supervised_trainer(
         amp_mode: "amp" computes prediction and loss under `torch.autocast`, on the kind of device
             that `device` names or else that the model is on.
         scaler: a `torch.amp.GradScaler` against gradients that vanish in float16, or True to make
-            one; it is then `engine.state.scaler`, where its state can be saved and loaded.
+            one; it is then `engine.state.scaler`, where its state can be saved and loaded. It unscales
+            the gradients ahead of BACKWARD_COMPLETED where anything is connected to that.
         gradient_accumulation_steps: how many iterations the gradients are summed over before the
             optimizer steps. Each loss is divided by it for that; the output is the undivided loss.
         model_fn: called as `model_fn(model, x)`, for a model that takes `x` in another form.
@@ -201,9 +207,15 @@ def create_supervised_trainer(
     )
     # Only now, when model and device have passed, can they say what kind of scaler to make.
     step = attrs.evolve(step, scaler=_scaler(scaler, amp_mode, model, device))
-    trainer = _with_metrics(DeterministicEngine(step) if deterministic else Engine(step), metrics)
+    trainer = DeterministicEngine(step) if deterministic else Engine(step)
+    trainer.register_events(*BackpropEvents)
+    _with_metrics(trainer, metrics)
+    if gradient_accumulation_steps > 1:
+        trainer.register_stateful(step.accumulated)
     if step.scaler is not None:
         trainer.state.scaler = step.scaler
+        if isinstance(step.scaler, Stateful):
+            trainer.register_stateful(step.scaler)
     return trainer
 
 
