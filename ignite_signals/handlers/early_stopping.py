@@ -10,7 +10,7 @@ from numbers import Complex, Real
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, TypeAlias
 
 from ignite_signals.engine import Engine, Events
-from ignite_signals.engine.callables import check_callable
+from ignite_signals.engine.callables import check_callable, label
 from ignite_signals.engine.integers import integer
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class EarlyStopping:
     """End the trainer's run when the score has not improved `patience` times in a row.
 
     Add it to what computes the score, usually to an evaluator at `Events.COMPLETED`. It remembers the best score and
-    the number of scores since then; a validation run does not reset them, and `state_dict` carries them over a resume.
+    the number of scores since then. A validation run does not reset them, and they are saved with the trainer's state.
 
     A score improves on the best one if it is beyond `best + threshold` (`"abs"`) or `best + threshold * |best|`
     (`"rel"`); with `mode="min"`, minus instead of plus. The first score improves on nothing. NaN never improves: it
@@ -99,7 +99,10 @@ class EarlyStopping:
         # Weak, since the trainer runs the evaluator that this handler belongs to, as a rule.
         self._trainer: Callable[[], Engine | None] = weakref.ref(trainer)
         self.logger = logging.getLogger(f"{__name__}.{type(self).__qualname__}")
+        # Whether there may be scores of a run that is over.
+        self._has_run = False
         self.reset()
+        trainer.register_stateful(self, weak=True)
 
     @property
     def trainer(self) -> Engine | None:
@@ -117,13 +120,15 @@ class EarlyStopping:
     ) -> None:
         """Look at the score at an event of an engine, and forget the scores when a training starts anew.
 
-        A training that goes on, after an interruption or from a loaded state, keeps them.
+        A training that goes on, after an interruption or from a loaded state, keeps them. The score of the untrained
+        model counts too, from before the first run or from a handler of STARTED, before which the scores are forgotten.
 
         Args:
             engine: what computes the score, usually an evaluator.
             event: when to look.
             reset_engine: whose event resets the handler; the trainer by default.
-            reset_event: when to reset. At STARTED, only where that engine has no iteration behind it.
+            reset_event: when to reset, before other handlers. At STARTED, only where there was a run before, or a
+                state was loaded, and that engine has no iteration behind it.
             args, kwargs: passed on to the handler at every call, for subclasses.
 
         Raises:
@@ -165,14 +170,17 @@ class EarlyStopping:
                 taken for None.
 
         Raises:
-            TypeError: the best score is no number.
+            TypeError: it is not a mapping, or the best score is no number.
             ValueError: a key is missing, or the counter is no integer of at least 0; nothing was changed.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"state_dict must be a mapping, as EarlyStopping.state_dict() returns, got {state_dict!r}")
         if missing := {"counter", "best_score"} - set(state_dict):
-            raise ValueError(f"state_dict must have {sorted(missing)}, got {sorted(state_dict)}")
-        counter, best = integer("counter", state_dict["counter"], least=0), state_dict["best_score"]
-        best = math.nan if best is None else _number(best, "best_score must be")
+            raise ValueError(f"state_dict must have {sorted(missing)}, got {list(state_dict)}")
+        counter, best = integer("state_dict['counter']", state_dict["counter"], least=0), state_dict["best_score"]
+        best = math.nan if best is None else _number(best, "state_dict['best_score'] must be")
         self.counter, self.best_score = counter, None if math.isnan(best) else best
+        self._has_run = True
 
     def _is_better(self, score: float, threshold: float) -> bool:
         if self.best_score is None:
@@ -191,21 +199,26 @@ class EarlyStopping:
             self.logger.warning("no improvement in %d scores, but the trainer to stop is gone", self.counter)
             return
         self.logger.info("no improvement on %s in %d scores, the run ends: %s", self.best_score, self.counter, score)
-        trainer.terminate()
+        trainer.terminate(by=label(self))
 
     def _start_anew(self, engine: Engine) -> None:
-        if not (engine.last_event_name is Events.STARTED and engine.state.iteration):
+        starts = engine.last_event_name is Events.STARTED
+        if not starts or (self._has_run and not engine.state.iteration):
             self.reset()
+        self._has_run = True
+
+    # Before the user's handlers, one of which may evaluate the untrained model. Only this one: the scores wait for
+    # what computes them. A method has the attributes of its function, so this is the handler's priority.
+    _start_anew.priority = 1000  # type: ignore[attr-defined]
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_trainer": self.trainer}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state | {"_trainer": _reference(state["_trainer"])})
-
-
-def _reference(engine: Engine | None) -> Callable[[], Engine | None]:
-    return _nothing if engine is None else weakref.ref(engine)
+        trainer = state["_trainer"]
+        vars(self).update(state | {"_trainer": _nothing if trainer is None else weakref.ref(trainer)})
+        if trainer is not None:  # which may be half built, where it is being copied too
+            trainer.register_stateful(self, weak=True)
 
 
 def _nothing() -> None:
@@ -222,9 +235,13 @@ def _either(name: str, value: Any, default: Any, alias: str, other: Any) -> Any:
 
 
 def _not_negative(name: str, value: Any) -> float:
-    if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+    try:
+        number = float(value) if not isinstance(value, bool) and isinstance(value, Real) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not 0 <= number < math.inf:
         raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
-    return float(value)
+    return number
 
 
 def _one_of(name: str, value: Any, *choices: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -15,7 +17,7 @@ from ignite_signals.engine import Events
 from ignite_signals.engine.integers import integer
 
 if TYPE_CHECKING:
-    from ignite_signals.engine import Engine, State
+    from ignite_signals.engine import Engine
     from ignite_signals.engine.events import Event, EventsList, FilteredEvent
     from ignite_signals.engine.signals import RemovableEventHandle
 
@@ -25,6 +27,7 @@ __all__ = ["EMAHandler"]
 
 BufferHandling: TypeAlias = Literal["copy", "update", "ema_train"]
 _KEYS = ("ema_model", "momentum", "updates")
+_NAME = "ema_momentum"
 
 
 class EMAHandler:
@@ -53,10 +56,12 @@ class EMAHandler:
         momentum: the weight of the model after the warm-up.
         handle_buffers: as given.
         updates: how many updates were made.
+        state_name: the name of the attachment, where it is not the default one; or None. It tells the state from that
+            of another handler of the engine.
 
     Raises:
         TypeError: the model is no `nn.Module`.
-        ValueError: a number is out of range, the warm-up is given by half, or `handle_buffers` is unknown.
+        ValueError: a number is none or out of range, the warm-up is given by half, or `handle_buffers` is unknown.
 
     >>> import torch
     >>> from ignite_signals.engine import Engine
@@ -80,35 +85,39 @@ class EMAHandler:
         warmup_iters: int | None = None,
         handle_buffers: BufferHandling = "copy",
     ) -> None:
-        _check(model, momentum, momentum_warmup, warmup_iters, handle_buffers)
-        self.momentum = momentum
-        self.momentum_warmup = momentum_warmup
-        self.warmup_iters = warmup_iters
+        _check(model, momentum_warmup, warmup_iters, handle_buffers)
+        self.momentum = _share("momentum", momentum, ends=False)
+        self.momentum_warmup = None if momentum_warmup is None else _share("momentum_warmup", momentum_warmup)
+        self.warmup_iters = None if warmup_iters is None else integer("warmup_iters", warmup_iters)
         self.handle_buffers: BufferHandling = handle_buffers
         self.model = model.module if isinstance(model, DistributedDataParallel) else model
         self.ema_model: nn.Module = copy.deepcopy(self.model)
         self.ema_model.requires_grad_(False).train(handle_buffers == "ema_train")
         self.updates = 0
-        # The momentum of the last update; and whether it was loaded, for the engine's state to take up.
-        self._last_momentum = momentum if momentum_warmup is None else momentum_warmup
+        self.state_name: str | None = None
+        # The momentum of the last update; and whether it was loaded, for the states of engines that are not known.
+        self._last_momentum = self.momentum if self.momentum_warmup is None else self.momentum_warmup
         self._momentum_was_loaded = False
+        # The engines to whose states a loaded momentum is given, and under which name.
+        self._engines: weakref.WeakKeyDictionary[Engine, str] = weakref.WeakKeyDictionary()
         self._precise = _Precise()
 
     def attach(
         self,
         engine: Engine,
-        name: str = "ema_momentum",
+        name: str = _NAME,
         warn_if_exists: bool = True,
         event: Listenable = Events.ITERATION_COMPLETED,
     ) -> RemovableEventHandle:
         """Update the average at each occurrence of an event of an engine.
 
-        `engine.state` gets the momentum as an attribute. Without a warm-up the attribute is what an update goes by,
-        so it can be set by hand or by a schedule.
+        `engine.state` gets the momentum as an attribute, and again when a state is loaded. Without a warm-up the
+        attribute is what an update goes by, so it can be set by hand or by a schedule.
 
         Args:
             engine: the trainer.
-            name: the attribute's name; each handler of an engine needs its own.
+            name: the attribute's name; each handler of an engine needs its own. It becomes `state_name`, unless it is
+                the default.
             warn_if_exists: warn if the state has such an attribute, which is kept as it is.
             event: when to update.
 
@@ -128,23 +137,29 @@ class EMAHandler:
                 "another name, or give warn_if_exists=False",
                 stacklevel=2,
             )
-        return engine.add_event_handler(event, self._update, name=name)
+        handle = engine.add_event_handler(event, self._update, name=name)
+        self._engines[engine] = name
+        if name != _NAME:
+            self.state_name = name
+        return handle
 
     def _update(self, engine: Engine, name: str) -> None:
         """Make the average one step newer."""
-        momentum = self._next_momentum(engine.state, name)
+        momentum = self._next_momentum(engine, name)
         self._average(momentum)
         self._last_momentum, self._momentum_was_loaded = momentum, False
         self.updates += 1
 
-    def _next_momentum(self, state: State, name: str) -> float:
+    def _next_momentum(self, engine: Engine, name: str) -> float:
         """Return the momentum of the update that comes now, and let the state say so."""
+        state, is_known = engine.state, engine in self._engines
+        self._engines[engine] = name  # a copy of an engine is known from here on
         if self.momentum_warmup is not None and self.warmup_iters is not None:
             momentum = _warmed_up(self.updates, self.momentum_warmup, self.momentum, self.warmup_iters)
-        elif self._momentum_was_loaded or not hasattr(state, name):
+        elif not hasattr(state, name) or (self._momentum_was_loaded and not is_known):
             momentum = self._last_momentum
         else:
-            return float(getattr(state, name))
+            return _number(f"engine.state.{name}", getattr(state, name))
         setattr(state, name, momentum)
         return momentum
 
@@ -192,6 +207,8 @@ class EMAHandler:
         self._precise = _Precise(state_dict.get("precise", {}), self._tensors())
         self.updates = int(state_dict["updates"])
         self._last_momentum, self._momentum_was_loaded = float(state_dict["momentum"]), True
+        for engine, name in self._engines.items():
+            setattr(engine.state, name, self._last_momentum)
 
     def _check_saved(self, saved: Mapping[str, Any]) -> None:
         if not isinstance(saved, Mapping):
@@ -200,8 +217,7 @@ class EMAHandler:
         if missing:
             raise ValueError(f"state_dict must have the keys {', '.join(map(repr, missing))}, got {list(saved)}")
         integer("state_dict['updates']", saved["updates"], 0)
-        if not isinstance(saved["momentum"], int | float) or not 0 <= saved["momentum"] <= 1:
-            raise ValueError(f"state_dict['momentum'] must be a number in [0, 1], got {saved['momentum']!r}")
+        _share("state_dict['momentum']", saved["momentum"])
         own, other = _shapes(_module(self.ema_model).state_dict()), _shapes(saved["ema_model"])
         precise = _shapes(saved.get("precise", {}))
         odd = {name for name in own.keys() | other.keys() if own.get(name, "") != other.get(name, "")}
@@ -209,7 +225,7 @@ class EMAHandler:
         if odd:
             raise ValueError(
                 f"state_dict must be of a model with the tensors of ema_model, got others or other shapes of "
-                f"{', '.join(map(repr, sorted(odd)))}; build the model as it was when it was saved"
+                f"{', '.join(map(repr, sorted(odd, key=str)))}; build the model as it was when it was saved"
             )
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -218,10 +234,12 @@ class EMAHandler:
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep of the averages of 32 bits those that are up to date; whether they are is not known to a copy."""
-        return self.__dict__ | {"_precise": self._precise.up_to_date(self._tensors())}
+        kept = {name: value for name, value in self.__dict__.items() if name != "_engines"}
+        return kept | {"_precise": self._precise.up_to_date(self._tensors())}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._engines = weakref.WeakKeyDictionary()
         self._precise = _Precise(state["_precise"], self._tensors())
 
 
@@ -340,7 +358,7 @@ def _module(model: nn.Module) -> nn.Module:
 def _shapes(tensors: Any) -> dict[str, Any]:
     if not isinstance(tensors, Mapping):
         raise TypeError(f"state_dict must map names to tensors, got {tensors!r}")
-    return {name: getattr(tensor, "shape", None) for name, tensor in tensors.items()}
+    return {name: tensor.shape if isinstance(tensor, Tensor) else None for name, tensor in tensors.items()}
 
 
 def _warmed_up(updates: int, first: float, last: float, steps: int) -> float:
@@ -356,16 +374,12 @@ def _warmed_up(updates: int, first: float, last: float, steps: int) -> float:
     return first + (last - first) * updates / (steps - 1)
 
 
-def _check(
-    model: object, momentum: float, momentum_warmup: float | None, warmup_iters: int | None, handle_buffers: object
-) -> None:
+def _check(model: object, momentum_warmup: float | None, warmup_iters: int | None, handle_buffers: object) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be an nn.Module, got {model!r}")
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if nn.parameter.is_lazy(tensor):
             raise ValueError(f"model must have all its parameters, {name!r} is lazy; call the model once before")
-    if not 0 < momentum < 1:
-        raise ValueError(f"momentum must be in (0, 1), got {momentum!r}")
     if handle_buffers not in get_args(BufferHandling):
         raise ValueError(f"handle_buffers must be 'copy', 'update' or 'ema_train', got {handle_buffers!r}")
     if (momentum_warmup is None) != (warmup_iters is None):
@@ -373,7 +387,26 @@ def _check(
             "momentum_warmup and warmup_iters must be given together, got "
             f"momentum_warmup={momentum_warmup!r}, warmup_iters={warmup_iters!r}"
         )
-    if momentum_warmup is not None and not 0 <= momentum_warmup <= 1:
-        raise ValueError(f"momentum_warmup must be in [0, 1], got {momentum_warmup!r}")
-    if warmup_iters is not None:
-        integer("warmup_iters", warmup_iters)
+
+
+def _share(argument: str, value: object, ends: bool = True) -> float:
+    """Return a number between 0 and 1, with the ends or without, as a float."""
+    number = _float(value)
+    if not (0 <= number <= 1 if ends else 0 < number < 1):
+        raise ValueError(f"{argument} must be a number in {'[0, 1]' if ends else '(0, 1)'}, got {value!r}")
+    return number
+
+
+def _number(argument: str, value: object) -> float:
+    number = _float(value)
+    if math.isnan(number):
+        raise ValueError(f"{argument} must be a number, got {value!r}")
+    return number
+
+
+def _float(value: Any) -> float:
+    """Return a number, also one of numpy or of a tensor, as a float, and NaN for anything else."""
+    try:
+        return math.nan if isinstance(value, bool | str | bytes) else float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        return math.nan

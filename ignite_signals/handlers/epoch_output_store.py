@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from ignite_signals.engine import Events
 from ignite_signals.engine.callables import check_callable
 
@@ -18,13 +20,15 @@ class EpochOutputStore:
     """Keep the outputs of all iterations of an epoch, to draw or examine them when it is over.
 
     Memory grows with the data. The outputs are kept as they are, on their device and with their graph; choose,
-    detach and move with `output_transform`.
+    detach and move with `output_transform`. Those of an epoch that is not over are saved with the engine's state, so
+    keep plain data and tensors there.
 
     Args:
         output_transform: makes of `engine.state.output` what to keep.
 
     Attributes:
         data: what was kept in this epoch, in order.
+        state_name: the name it was attached with, which tells its state from that of another one; or None.
 
     Raises:
         TypeError: `output_transform` is not callable.
@@ -44,6 +48,7 @@ class EpochOutputStore:
             check_callable("output_transform", output_transform)
         self._output_transform = output_transform
         self.name: str | None = None
+        self.state_name: str | None = None
         self._is_attached = False
         self.reset()
 
@@ -64,7 +69,8 @@ class EpochOutputStore:
             raise ValueError(
                 f"engine must be the only one that an EpochOutputStore is attached to, got {engine!r} as well"
             )
-        self.name, self._is_attached = name, True
+        self.name = self.state_name = name
+        self._is_attached = True
         engine.add_event_handler(Events.EPOCH_STARTED, self._begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.update)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.store)
@@ -86,18 +92,22 @@ class EpochOutputStore:
             setattr(engine.state, self.name, self.data)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was kept of an epoch that is not over, as a run that goes on needs no more."""
-        return {"data": [] if self._is_over else list(self.data)}
+        """Return what was kept of an epoch that is not over, without its graph: a run that goes on needs no more."""
+        return {"data": [] if self._is_over else _without_graph(self.data)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take up what was kept, so that an epoch that goes on in its middle ends with all its outputs.
 
         Raises:
-            ValueError: there is no `data`.
-            TypeError: it is no list.
+            TypeError: it is not a mapping, or its `data` not a list.
+            ValueError: there is no `data`; nothing was changed.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                f"state_dict must be a mapping, as EpochOutputStore.state_dict() returns, got {state_dict!r}"
+            )
         if "data" not in state_dict:
-            raise ValueError(f"state_dict must have 'data', got {sorted(state_dict)}")
+            raise ValueError(f"state_dict must have 'data', got {list(state_dict)}")
         if not isinstance(state_dict["data"], list):
             raise TypeError(f"state_dict['data'] must be a list, got {state_dict['data']!r}")
         self.reset()
@@ -107,3 +117,12 @@ class EpochOutputStore:
         # A run that goes on inside an epoch announces it again, and has the batches that are left.
         if self._is_over or not engine.epoch_position:
             self.reset()
+
+
+def _without_graph(kept: Any) -> Any:
+    """Detach the tensors of an output; what is of a class of its own stays as it is."""
+    if isinstance(kept, Tensor):
+        return kept.detach()
+    if type(kept) is dict:
+        return {key: _without_graph(value) for key, value in kept.items()}
+    return type(kept)(map(_without_graph, kept)) if type(kept) in (list, tuple) else kept

@@ -58,6 +58,11 @@ class _GlobalStep:
         self._event = event
         self._fallback = fallback
 
+    @property
+    def engine(self) -> Engine | None:
+        """The engine whose step it tells; None when it is gone."""
+        return self._engine()
+
     def __call__(self, engine: Any, event_name: Any) -> int:
         """Return the step; `engine` is the one that the caller listens to, and of no account."""
         source = self._engine()

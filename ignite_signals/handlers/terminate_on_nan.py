@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TerminateOnNan"]
 
+_COUNTS = ("calls", "first", "last")
+
 
 class TerminateOnNan:
     """End the run as soon as the output holds a NaN or an infinity.
@@ -34,6 +36,8 @@ class TerminateOnNan:
     for the device, once for all tensors of an output. With `every` it waits only at every so many calls. In between
     the device takes note of what it has seen, so that no NaN is missed, but found up to `every - 1` calls late.
     Numbers and tensors of the CPU are known at once, so they always end the run in the same iteration.
+
+    What no one has looked at yet is saved with the engine's state, so a resumed run finds it at the same iteration.
 
     A filter (`Events.ITERATION_COMPLETED(every=100)`) costs less still, as the outputs in between are not looked at.
 
@@ -90,6 +94,24 @@ class TerminateOnNan:
             place = f"at iteration {self._last}" if exact else f"of iterations {self._first} to {self._last}"
             self._stop(engine, place, output if exact else None)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was noted and not looked at yet; it does not wait for the device."""
+        unread = list(self._unread.values())
+        return {"calls": self._calls, "first": self._first, "last": self._last, "unread": unread}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take up what was noted, to be looked at when it is due.
+
+        Raises:
+            TypeError: it is not a mapping, or its `unread` not a list of tensors.
+            ValueError: a key is missing, or a count is none; nothing was changed.
+        """
+        calls, first, last, unread = _checked(state_dict)
+        self._calls, self._first, self._last = calls, first, last
+        self._unread.clear()
+        for largest in unread:
+            self._note(largest)
+
     def _count(self, iteration: int) -> None:
         if iteration < self._last:  # a new run, to which the outputs of the old one do not belong
             self._unread.clear()
@@ -101,11 +123,14 @@ class TerminateOnNan:
         """Tell whether what is known at once is finite, and take note of the rest on its device."""
         for verdict in verdicts(output):
             if isinstance(verdict, Tensor):
-                unread = self._unread.get(verdict.device)
-                self._unread[verdict.device] = verdict if unread is None else torch.maximum(unread, verdict)
+                self._note(verdict)
             elif not verdict:
                 return False
         return True
+
+    def _note(self, largest: Tensor) -> None:
+        unread = self._unread.get(largest.device)
+        self._unread[largest.device] = largest if unread is None else torch.maximum(unread, largest)
 
     def _read(self) -> bool:
         """Tell whether all that was noted is finite: the one wait for the device."""
@@ -117,6 +142,18 @@ class TerminateOnNan:
         shown = "" if output is None else f": {reprlib.repr(output)}"
         self.logger.warning("NaN or infinity in the output %s, the run ends%s", place, shown)
         engine.terminate()
+
+
+def _checked(saved: Mapping[str, Any]) -> tuple[int, int, int, list[Tensor]]:
+    if not isinstance(saved, Mapping):
+        raise TypeError(f"state_dict must be a mapping, as TerminateOnNan.state_dict() returns, got {saved!r}")
+    if missing := [key for key in (*_COUNTS, "unread") if key not in saved]:
+        raise ValueError(f"state_dict must have the keys {', '.join(map(repr, missing))}, got {list(saved)}")
+    calls, first, last = (integer(f"state_dict[{key!r}]", saved[key], 0) for key in _COUNTS)
+    unread = saved["unread"]
+    if not isinstance(unread, list) or not all(isinstance(each, Tensor) and each.numel() == 1 for each in unread):
+        raise TypeError(f"state_dict['unread'] must be a list of tensors of one element, got {unread!r}")
+    return calls, first, last, unread
 
 
 def verdicts(output: Any) -> Iterator[bool | Tensor]:

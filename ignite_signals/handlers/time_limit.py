@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
-from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ignite_signals.engine import Events
+from ignite_signals.handlers.timing import is_duration
 
 if TYPE_CHECKING:
     from ignite_signals.engine import Engine
@@ -53,7 +52,7 @@ class TimeLimit:
         across_resumes: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not _is_time(limit_sec) or not limit_sec:
+        if not is_duration(limit_sec) or not limit_sec:
             raise ValueError(f"limit_sec must be a positive number of seconds, got {limit_sec!r}")
         if not callable(clock):
             raise TypeError(f"clock must be callable, got {clock!r}")
@@ -84,16 +83,18 @@ class TimeLimit:
 
     def state_dict(self) -> dict[str, float]:
         """Return the seconds that were used."""
-        return {"elapsed": self.elapsed()}
+        return {"elapsed": float(self.elapsed())}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from the seconds that were used when the state was saved.
 
         Raises:
+            TypeError: it is not a mapping.
             ValueError: `elapsed` is missing, or no finite number of at least 0; nothing was changed.
         """
-        used = state_dict.get("elapsed")
-        if not _is_time(used):
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"state_dict must be a mapping, as TimeLimit.state_dict() returns, got {state_dict!r}")
+        if not is_duration(state_dict.get("elapsed")):
             raise ValueError(f"state_dict must have the seconds used as 'elapsed', got {dict(state_dict)!r}")
         if self._across_resumes:
             self._start(float(state_dict["elapsed"]))
@@ -103,15 +104,9 @@ class TimeLimit:
 
     def __getstate__(self) -> dict[str, Any]:
         # A reading of the clock means nothing in another process.
-        return {name: value for name, value in vars(self).items() if name != "_started_at"} | {
-            "_used_before": self.elapsed()
-        }
+        kept = {name: value for name, value in vars(self).items() if name != "_started_at"}
+        return kept | {"_used_before": self.elapsed()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._started_at = self._clock()
-
-
-def _is_time(value: object) -> bool:
-    """Tell whether a value is a finite number of seconds, not negative."""
-    return not isinstance(value, bool) and isinstance(value, Real) and 0 <= float(value) < math.inf

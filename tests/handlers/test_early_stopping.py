@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import gc
-import io
 import logging
 import math
 import pickle
 import warnings
 import weakref
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -172,6 +172,16 @@ class TestStopping:
 
         assert ["no improvement on 2.0 in 2 scores, the run ends: 0.5"] == caplog.messages
 
+    def test_the_run_says_that_early_stopping_ended_it(self) -> None:
+        """The stop reason names the handler, not the receiver of the trainer that ran the evaluation."""
+        trainer, evaluator = Engine(nothing), Engine(lambda engine, batch: 1)
+        EarlyStopping(1, output, trainer).attach(evaluator)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run([0]))
+        reason = trainer.run([0], max_epochs=9).stop_reason
+
+        assert reason is not None
+        assert ("terminated", "EarlyStopping") == (reason, str(reason.by).partition(" ")[0])
+
     def test_keeps_no_cycle_with_the_trainer(self) -> None:
         """A trainer whose evaluator has the handler is freed by reference counting."""
         gc.disable()
@@ -213,6 +223,56 @@ class TestRuns:
             counters.append(stopping.counter)
 
         assert [2, 4, 1] == counters
+
+    @pytest.mark.parametrize("moment", ["before the run", "at STARTED, added before", "at STARTED, added after"])
+    def test_the_score_of_the_untrained_model_counts(self, moment: str) -> None:
+        """What is evaluated before the first run, or by any handler of STARTED, is not forgotten by the reset."""
+        scores = iter([3, 1, 2, 1, 2])
+        trainer, evaluator = Engine(nothing), Engine(lambda engine, batch: next(scores))
+        stopping = EarlyStopping(3, output, trainer)
+        if moment == "at STARTED, added before":
+            trainer.add_event_handler(Events.STARTED, lambda: evaluator.run([0]))
+        stopping.attach(evaluator)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run([0]))
+        if moment == "at STARTED, added after":
+            trainer.add_event_handler(Events.STARTED, lambda: evaluator.run([0]))
+        if moment == "before the run":
+            evaluator.run([0])
+        state = trainer.run([0], max_epochs=9)
+
+        assert (3, 3.0, "terminated") == (state.epoch, stopping.best_score, state.stop_reason)
+
+    def test_the_scores_of_an_earlier_training_are_forgotten(self) -> None:
+        """A handler of STARTED has the first score of each new training, whatever was scored between two of them."""
+        trainer, evaluator = Engine(nothing), Engine(lambda engine, batch: 1)
+        stopping, seen = EarlyStopping(9, output, trainer), []
+        trainer.add_event_handler(Events.STARTED, lambda: (evaluator.run([0]), seen.append(stopping.counter)))
+        stopping.attach(evaluator)
+        for _ in range(3):
+            trainer.run([0])
+            evaluator.run([0])
+
+        assert [0, 0, 0] == seen
+
+    def test_a_loaded_score_is_that_of_an_earlier_training(self) -> None:
+        """Loaded without the trainer's state, the scores are forgotten by a training that starts anew."""
+        trainer, evaluator = Engine(nothing), Engine(nothing)
+        stopping = EarlyStopping(9, output, trainer)
+        stopping.attach(evaluator)
+        stopping.load_state_dict({"counter": 5, "best_score": 2.0})
+        trainer.run([0])
+
+        assert (0, None) == (stopping.counter, stopping.best_score)
+
+    def test_only_the_reset_comes_first(self) -> None:
+        """The score is looked at in the order of attachment, after what computes it."""
+        trainer, evaluator = Engine(nothing), Engine(nothing)
+        stopping = EarlyStopping(9, lambda engine: engine.state.score, trainer)
+        evaluator.add_event_handler(Events.COMPLETED, lambda engine: setattr(engine.state, "score", 5))
+        stopping.attach(evaluator)
+        evaluator.run([0])
+
+        assert 5 == stopping.best_score
 
     def test_any_event_of_any_engine_may_reset_it(self) -> None:
         """reset_engine and reset_event choose another moment."""
@@ -260,18 +320,44 @@ class TestResuming:
 
         assert 6 == (done if done == 6 else program(saved, 8)[1])
 
-    def test_the_state_is_plain(self) -> None:
-        """torch.load takes the state with weights_only, also before the first score."""
-        trainer, loaded = Engine(nothing), []
-        stopping = EarlyStopping(9, output, trainer)
-        for scores in ([], [torch.tensor(0.5), np.float32(0.25)]):
-            feed(stopping, scores)
-            file = io.BytesIO()
-            torch.save(stopping.state_dict(), file)
-            file.seek(0)
-            loaded.append(torch.load(file, weights_only=True))
+    def test_is_saved_with_the_trainer_that_it_stops(self) -> None:
+        """Attached to an evaluator, to the trainer as well, or to nothing yet, it is saved with the trainer, once."""
+        trainer, evaluator = Engine(nothing), Engine(nothing)
+        stopping, seen = EarlyStopping(9, output, trainer), []
+        for attach in (lambda: None, lambda: stopping.attach(evaluator), lambda: stopping.attach(trainer)):
+            attach()
+            seen.append(trainer.state_dict()["attached"])
 
-        assert [{"counter": 0, "best_score": None}, {"counter": 1, "best_score": 0.5}] == loaded
+        assert [{"EarlyStopping": {"counter": 0, "best_score": None}}] * 3 == seen
+
+    def test_is_loaded_with_the_trainer(self) -> None:
+        """The state of the trainer alone brings the scores back."""
+        engines = [Engine(nothing), Engine(nothing)]
+        first, second = (EarlyStopping(9, output, trainer) for trainer in engines)
+        feed(first, [2, 1])
+        engines[1].load_state_dict(engines[0].state_dict())
+
+        assert (1, 2.0) == (second.counter, second.best_score)
+
+    def test_the_trainer_does_not_keep_it(self) -> None:
+        """Once the handler is gone, it is not saved any more."""
+        trainer = Engine(nothing)
+        stopping = EarlyStopping(9, output, trainer)
+        del stopping
+
+        assert "attached" not in trainer.state_dict()
+
+    @pytest.mark.parametrize("scores", [[], [torch.tensor(0.5), np.float32(0.25)], [NAN], [INF]], ids=repr)
+    def test_the_state_is_plain(self, scores: list[Any], tmp_path: Path) -> None:
+        """torch.load takes the state from a file with weights_only, whatever the scores were, also before the first."""
+        trainer = Engine(nothing)
+        stopping, other = EarlyStopping(9, output, trainer), EarlyStopping(9, output, trainer)
+        feed(stopping, scores)
+        torch.save(stopping.state_dict(), tmp_path / "stopping.pt")
+        loaded = torch.load(tmp_path / "stopping.pt", weights_only=True)
+        other.load_state_dict(loaded)
+
+        assert stopping.state_dict() == loaded == other.state_dict()
 
     def test_takes_the_state_of_ignite(self) -> None:
         """A state that PyTorch-Ignite has saved is taken; its NaN is no best score."""
@@ -284,9 +370,15 @@ class TestResuming:
     @pytest.mark.parametrize(
         ("state", "error", "message"),
         [
+            (None, TypeError, r"state_dict must be a mapping, as EarlyStopping.state_dict\(\) returns, got None"),
+            ([3, 1.0], TypeError, r"state_dict must be a mapping, .* got \[3, 1.0\]"),
             ({"counter": 1}, ValueError, r"state_dict must have \['best_score'\], got \['counter'\]"),
-            ({"counter": -1, "best_score": 1.0}, ValueError, "counter must be an integer of at least 0, got -1"),
-            ({"counter": 1, "best_score": "high"}, TypeError, "best_score must be a number, got 'high'"),
+            (
+                {"counter": -1, "best_score": 1.0},
+                ValueError,
+                r"state_dict\['counter'\] must be .* of at least 0, got -1",
+            ),
+            ({"counter": 1, "best_score": "high"}, TypeError, r"\['best_score'\] must be a number, got 'high'"),
         ],
     )
     def test_a_bad_state_changes_nothing(self, state: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -300,13 +392,18 @@ class TestResuming:
         assert (1, 2.0) == (stopping.counter, stopping.best_score)
 
     @pytest.mark.parametrize("copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
-    def test_a_copy_stops_the_copy_of_the_trainer(self, copied: Any) -> None:
-        """Copied with its trainer, the handler has the scores and ends the copy's run."""
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_a_copy_stops_the_copy_of_the_trainer(self, copied: Any, order: int) -> None:
+        """Copied with its trainer, the handler has the scores, ends the copy's run and is saved with the copy."""
         trainer = Engine(nothing)
         stopping = EarlyStopping(2, output, trainer)
         feed(stopping, [2, 1])
-        trainer_copy, stopping_copy = copied((trainer, stopping))
+        trainer_copy, stopping_copy = copied((trainer, stopping)[::order])[::order]
         feed(stopping_copy, [1])
+
+        assert [{"EarlyStopping": {"counter": counter, "best_score": 2.0}} for counter in (1, 2)] == [
+            engine.state_dict()["attached"] for engine in (trainer, trainer_copy)
+        ]
 
         assert trainer_copy is stopping_copy.trainer
         assert (True, False) == (trainer_copy.should_terminate, trainer.should_terminate)
@@ -349,6 +446,8 @@ class TestArguments:
             ({"threshold": -0.1}, "threshold must be a finite number of at least 0, got -0.1"),
             ({"threshold": NAN}, "threshold must be a finite number of at least 0, got nan"),
             ({"min_delta": INF}, "threshold must be a finite number of at least 0, got inf"),
+            ({"threshold": True}, "threshold must be a finite number of at least 0, got True"),
+            ({"threshold": 10**400}, "threshold must be a finite number of at least 0, got 1000"),
             ({"threshold": "1"}, "threshold must be a finite number of at least 0, got '1'"),
             ({"threshold_mode": "share"}, "threshold_mode must be 'abs' or 'rel', got 'share'"),
             ({"mode": "down"}, "mode must be 'min' or 'max', got 'down'"),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import pickle
 import warnings
+import weakref
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -376,6 +379,110 @@ def test_a_momentum_that_was_set_comes_back():
     assert 0.5 == second.state_dict()["momentum"]
 
 
+def loaded_trainer(order: str, momentum: float = 0.25) -> tuple[Engine, EMAHandler]:
+    """Return a trainer whose handler has loaded a momentum, before it was attached or after that."""
+    trained = EMAHandler(network(), momentum)
+    ema, trainer = EMAHandler(network()), Engine(lambda engine, batch: None)
+    saved = run(trained.model, trained, 1).state_dict()
+    if order == "ema first":
+        ema.load_state_dict(trained.state_dict())
+    ema.attach(trainer)
+    if order == "ema":
+        ema.load_state_dict(trained.state_dict())
+    if order == "trainer":
+        trainer.load_state_dict(saved)
+    if order == "copy":
+        trainer = copy.deepcopy(trainer)
+        trainer.load_state_dict(saved)
+        [ema] = trainer_handlers(trainer)
+    return trainer, ema
+
+
+def trainer_handlers(trainer: Engine) -> list[EMAHandler]:
+    connections = trainer.signals["iteration_completed"].connections()
+    return [connection.handler.__self__ for connection in connections]
+
+
+@pytest.mark.parametrize("order", ["ema first", "ema", "trainer", "copy"])
+def test_a_loaded_momentum_is_that_of_the_next_update(order):
+    """However it is loaded, the next update goes by the saved momentum, also where another was set before."""
+    trainer, ema = loaded_trainer(order)
+    trainer.run([0], max_epochs=2)
+    assert (0.25, 0.25) == (trainer.state.ema_momentum, ema.state_dict()["momentum"])
+
+
+@pytest.mark.parametrize("order", ["ema first", "ema", "trainer"])
+@pytest.mark.parametrize("by_hand", [0.5, 0.0002])
+def test_a_momentum_set_after_loading_wins(order, by_hand):
+    """What the user sets between loading and the first update is what that update goes by, whatever it was before."""
+    trainer, ema = loaded_trainer(order)
+    assert 0.25 == trainer.state.ema_momentum
+    trainer.state.ema_momentum = by_hand
+    trainer.run([0], max_epochs=2)
+    assert (by_hand, by_hand) == (trainer.state.ema_momentum, ema.state_dict()["momentum"])
+
+
+def test_a_momentum_set_before_loading_loses():
+    """The saved momentum takes the place of one that was set by hand earlier."""
+    trained, ema, trainer = EMAHandler(network(), 0.25), EMAHandler(network()), Engine(lambda engine, batch: None)
+    ema.attach(trainer)
+    trainer.state.ema_momentum = 0.5
+    ema.load_state_dict(trained.state_dict())
+    assert 0.25 == trainer.run([0]).ema_momentum
+
+
+@pytest.mark.parametrize("momentum", ["a", None, True, float("nan"), [0.5]])
+def test_a_momentum_set_by_hand_is_a_number(momentum):
+    """What is none is an error that names the attribute, and the average stays as it is."""
+    ema, trainer = EMAHandler(network()), Engine(lambda engine, batch: None)
+    ema.attach(trainer)
+    trainer.state.ema_momentum = momentum
+    with pytest.raises(ValueError, match=r"engine\.state\.ema_momentum must be a number, got "):
+        trainer.run([0])
+    assert 0 == ema.updates
+
+
+def test_no_engine_is_kept_alive():
+    """A trainer with the average is freed by reference counting, while the average lives."""
+    gc.disable()
+    try:
+        ema = EMAHandler(network())
+        gone = weakref.ref(run(ema.model, ema, 2))
+        assert (None, 2) == (gone(), ema.updates)
+    finally:
+        gc.enable()
+
+
+def test_two_averages_are_saved_under_their_names():
+    """The name of the attachment tells one average's state from another's; the default name is none."""
+    trainer, others = Engine(lambda engine, batch: None), Engine(lambda engine, batch: None)
+    handlers = [EMAHandler(network(), momentum) for momentum in (0.1, 0.5)]
+    handlers[0].attach(trainer)
+    handlers[1].attach(trainer, "fast")
+    assert [None, "fast"] == [handler.state_name for handler in handlers]
+    assert ["EMAHandler", "EMAHandler:fast"] == list(trainer.state_dict()["attached"])
+    loaded = [EMAHandler(network()), EMAHandler(network())]
+    loaded[0].attach(others, "fast")
+    loaded[1].attach(others)
+    others.load_state_dict(trainer.state_dict())
+    assert (0.1, 0.5) == (others.state.ema_momentum, others.state.fast)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("handle_buffers", ["copy", "update", "ema_train"])
+def test_the_state_is_plain(dtype, handle_buffers, tmp_path):
+    """torch.load takes the state from a file with weights_only, and it is unchanged."""
+    arguments = {"momentum": np.float64(0.5), "handle_buffers": handle_buffers}
+    first, second = (EMAHandler(network().to(dtype), **arguments) for _ in range(2))
+    run(first.model, first, 3)
+    torch.save(first.state_dict(), tmp_path / "ema.pt")
+    loaded = torch.load(tmp_path / "ema.pt", weights_only=True)
+    second.load_state_dict(loaded)
+    assert {"ema_model", "momentum", "updates"} <= loaded.keys()
+    torch.testing.assert_close(first.state_dict(), loaded, rtol=0, atol=0)
+    torch.testing.assert_close(loaded, second.state_dict(), rtol=0, atol=0)
+
+
 def test_a_state_of_another_model_is_refused():
     """Other tensors or shapes are an error that names them, and change nothing."""
     ema = EMAHandler(network())
@@ -385,8 +492,16 @@ def test_a_state_of_another_model_is_refused():
         ema.load_state_dict(other.state_dict())
     with pytest.raises(ValueError, match="'updates'"):
         ema.load_state_dict({"ema_model": {}, "momentum": 0.1})
-    with pytest.raises(TypeError, match="must be a mapping"):
-        ema.load_state_dict([])
+    for state in (None, []):
+        with pytest.raises(TypeError, match="must be a mapping"):
+            ema.load_state_dict(state)
+    with pytest.raises(ValueError, match=r"'2\.bias'"):  # what is no tensor is not of the same shape
+        ema.load_state_dict(before | {"ema_model": before["ema_model"] | {"2.bias": np.zeros(2)}})
+    for momentum in ("a", True, float("nan"), 1.5, None):
+        with pytest.raises(ValueError, match=r"state_dict\['momentum'\] must be a number in \[0, 1\], got "):
+            ema.load_state_dict(before | {"momentum": momentum})
+    with pytest.raises(ValueError, match=r"state_dict\['updates'\] must be an integer of at least 0, got -1"):
+        ema.load_state_dict(before | {"updates": -1})
     with pytest.raises(TypeError, match="names to tensors"):
         ema.load_state_dict(before | {"ema_model": None})
     torch.testing.assert_close(before, ema.state_dict(), rtol=0, atol=0)
@@ -452,12 +567,18 @@ def test_a_model_that_was_rebuilt_is_an_error(change, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"momentum": 0}, "momentum must be in"),
-        ({"momentum": 1.0}, "momentum must be in"),
-        ({"momentum": float("nan")}, "momentum must be in"),
+        ({"momentum": 0}, "momentum must be a number in"),
+        ({"momentum": 1.0}, "momentum must be a number in"),
+        ({"momentum": float("nan")}, r"momentum must be a number in \(0, 1\), got nan"),
+        ({"momentum": "a"}, r"momentum must be a number in \(0, 1\), got 'a'"),
+        ({"momentum": True}, "momentum must be a number in"),
+        ({"momentum": None}, "momentum must be a number in"),
+        ({"momentum": 10**400}, "momentum must be a number in"),
+        ({"momentum_warmup": "b", "warmup_iters": 5}, r"momentum_warmup must be a number in \[0, 1\], got 'b'"),
+        ({"momentum_warmup": True, "warmup_iters": 5}, "momentum_warmup must be a number in"),
         ({"momentum_warmup": 0.5}, "given together"),
         ({"warmup_iters": 5}, "given together"),
-        ({"momentum_warmup": 1.5, "warmup_iters": 5}, "momentum_warmup must be in"),
+        ({"momentum_warmup": 1.5, "warmup_iters": 5}, "momentum_warmup must be a number in"),
         ({"momentum_warmup": 0.5, "warmup_iters": 0}, "warmup_iters must be a positive integer, got 0"),
         ({"momentum_warmup": 0.5, "warmup_iters": 1.5}, "warmup_iters must be a positive integer, got 1.5"),
         ({"handle_buffers": "average"}, "'copy', 'update' or 'ema_train', got 'average'"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import io
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,7 +98,7 @@ def test_a_resumed_epoch_ends_with_all_its_outputs(cut: int) -> None:
         return epochs
 
     unbroken = program(cut)
-    done = (cut - 1) // 3 if cut % 3 else cut // 3
+    done = (cut - 1) // 3  # the end of an epoch is told by the run that goes on
 
     assert unbroken[done:] == program(100)
 
@@ -112,15 +112,52 @@ def test_a_state_of_a_finished_epoch_is_empty() -> None:
     assert ([1, 2], {"data": []}) == (store.data, store.state_dict())
 
 
-def test_the_state_is_plain() -> None:
-    """torch.load takes the state with weights_only where the outputs are plain."""
-    engine, store, file = Engine(echo), EpochOutputStore(), io.BytesIO()
+def test_the_state_is_plain(tmp_path: Path) -> None:
+    """torch.load takes the state from a file with weights_only where the outputs are plain."""
+    engine, store, other = Engine(echo), EpochOutputStore(), EpochOutputStore()
     store.attach(engine)
-    engine.run([torch.tensor([1.0]), torch.tensor([2.0])], epoch_length=3, max_iters=2)
-    torch.save(store.state_dict(), file)
-    file.seek(0)
+    engine.run([torch.tensor([1.0]), {"a": (torch.tensor([2.0]), None, 3)}, "b"], epoch_length=4, max_iters=3)
+    torch.save(store.state_dict(), tmp_path / "store.pt")
+    loaded = torch.load(tmp_path / "store.pt", weights_only=True)
+    other.load_state_dict(loaded)
 
-    assert {"data": [torch.tensor([1.0]), torch.tensor([2.0])]} == torch.load(file, weights_only=True)
+    assert {"data": [torch.tensor([1.0]), {"a": (torch.tensor([2.0]), None, 3)}, "b"]} == loaded
+    assert loaded == other.state_dict()
+    assert loaded["data"] is not other.data
+
+
+def test_the_state_has_no_graph() -> None:
+    """What is saved can be copied while the training goes on; what is kept has its graph."""
+    engine, store = Engine(lambda engine, batch: [{"loss": batch * 2}, (batch * 3, 1)]), EpochOutputStore()
+    store.attach(engine)
+    engine.run([torch.tensor(1.0, requires_grad=True)], epoch_length=2, max_iters=1)
+    state = copy.deepcopy(store.state_dict())
+
+    assert {"data": [[{"loss": torch.tensor(2.0)}, (torch.tensor(3.0), 1)]]} == state
+    assert not state["data"][0][0]["loss"].requires_grad
+    assert store.data[0][0]["loss"].requires_grad
+
+
+def test_two_stores_are_saved_under_their_names() -> None:
+    """The name of the attachment tells one store's state from that of another, and None is no name."""
+    engine, stores = Engine(echo), [EpochOutputStore(), EpochOutputStore()]
+    before = [store.state_name for store in stores]
+    stores[0].attach(engine)
+    stores[1].attach(engine, "outputs")
+
+    assert ([None, None], [None, "outputs"]) == (before, [store.state_name for store in stores])
+    assert ["EpochOutputStore", "EpochOutputStore:outputs"] == list(engine.state_dict()["attached"])
+
+
+@pytest.mark.parametrize("state", [None, 3, ["data"]])
+def test_a_state_is_a_mapping(state: Any) -> None:
+    """Anything else is refused by name, and the data stay."""
+    store = EpochOutputStore()
+    store.data.append(1)
+    with pytest.raises(TypeError, match=r"state_dict must be a mapping, as EpochOutputStore.* returns, got "):
+        store.load_state_dict(state)
+
+    assert [1] == store.data
 
 
 def test_a_bad_state_changes_nothing() -> None:

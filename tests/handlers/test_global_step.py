@@ -127,6 +127,18 @@ def test_a_copy_without_engine_has_none() -> None:
         step(None, Events.COMPLETED)
 
 
+def test_says_whose_step_it_tells() -> None:
+    """The engine can be asked for while it is there."""
+    trainer = trained()
+    step: Any = global_step_from_engine(trainer)
+    before = step.engine
+    assert trainer is before
+
+    del trainer, before
+
+    assert step.engine is None
+
+
 def test_refuses_what_has_no_step() -> None:
     """Wrong arguments are named."""
     with pytest.raises(TypeError, match="engine must be an Engine, got 3"):

@@ -9,6 +9,7 @@ import pickle
 from collections import namedtuple
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -278,6 +279,86 @@ class TestWaiting:
         assert 1 == other.run(range(3)).iteration
 
 
+@pytest.mark.usefixtures("far_device")
+class TestResuming:
+    @pytest.mark.parametrize("cut", range(1, 8))
+    @pytest.mark.parametrize("bad", [2, 6])
+    def test_a_resumed_run_ends_where_an_unbroken_one_does(self, cut: int, bad: int, tmp_path: Path) -> None:
+        """What nobody had looked at is saved with the trainer, and found by the run that goes on."""
+        losses = [NAN if iteration == bad else 1.0 for iteration in range(1, 21)]
+
+        def trainer(save: bool) -> Engine:
+            engine = Engine(lambda engine, batch: torch.tensor(losses[engine.state.iteration - 1]))
+            TerminateOnNan(every=8).attach(engine)
+            if save:
+                engine.add_event_handler(
+                    Events.ITERATION_COMPLETED(once=cut),
+                    lambda engine: torch.save(engine.state_dict(), tmp_path / "trainer.pt"),
+                )
+            return engine
+
+        unbroken = trainer(save=True).run(range(20)).iteration
+        resumed = trainer(save=False)
+        resumed.load_state_dict(torch.load(tmp_path / "trainer.pt", weights_only=True))
+
+        assert 8 == unbroken == resumed.run(range(20)).iteration
+
+    def test_the_state_is_plain(self, tmp_path: Path) -> None:
+        """torch.load takes the state from a file with weights_only, and it is unchanged."""
+        handler, other = TerminateOnNan(every=100), TerminateOnNan(every=100)
+        iterations([1.5, torch.tensor([1.0, -3.0])], handler)
+        torch.save(handler.state_dict(), tmp_path / "handler.pt")
+        loaded = torch.load(tmp_path / "handler.pt", weights_only=True)
+        other.load_state_dict(loaded)
+
+        assert {"calls": 3, "first": 1, "last": 3, "unread": [torch.tensor(3.0)]} == loaded == other.state_dict()
+
+    def test_what_was_noted_before_loading_is_forgotten(self) -> None:
+        """A model that was poisoned and loaded anew is not blamed for what it was."""
+        engine, handler = trainer_of([NAN]), TerminateOnNan(every=100)
+        fresh = handler.state_dict()
+        engine.add_event_handler(Events.ITERATION_COMPLETED, handler)
+        engine.run([0])
+        handler.load_state_dict(fresh)
+        handler.look(engine)
+
+        assert not engine.should_terminate
+
+    def test_saving_does_not_wait_for_the_device(self) -> None:
+        """The state holds what the device knows, unread."""
+        handler = TerminateOnNan(every=100)
+        iterations(torch.tensor([1.0, 2.0]), handler)
+        with Reads() as reads:
+            state = handler.state_dict()
+
+        assert (0, [torch.tensor(2.0)]) == (reads.count, state["unread"])
+
+    @pytest.mark.parametrize(
+        ("change", "error", "message"),
+        [
+            (None, TypeError, r"state_dict must be a mapping, as TerminateOnNan\.state_dict\(\) returns, got None"),
+            ({"unread": None}, TypeError, r"state_dict\['unread'\] must be a list of tensors of one element, got None"),
+            ({"unread": [1.0]}, TypeError, r"must be a list of tensors of one element, got \[1\.0\]"),
+            ({"unread": [torch.ones(2)]}, TypeError, "must be a list of tensors of one element, got "),
+            ({"calls": -1}, ValueError, r"state_dict\['calls'\] must be an integer of at least 0, got -1"),
+        ],
+    )
+    def test_a_bad_state_changes_nothing(self, change: Any, error: type[Exception], message: str) -> None:
+        """What cannot be loaded is refused with its name and value."""
+        handler = TerminateOnNan(every=100)
+        iterations(torch.tensor(2.0), handler)
+        before = handler.state_dict()
+        with pytest.raises(error, match=message):
+            handler.load_state_dict(change and before | change)
+
+        assert before == handler.state_dict()
+
+    def test_a_state_without_a_key_is_refused(self) -> None:
+        """The error names what is missing."""
+        with pytest.raises(ValueError, match="state_dict must have the keys 'first', 'last', 'unread', got "):
+            TerminateOnNan().load_state_dict({"calls": 1})
+
+
 def test_on_the_cpu_every_puts_nothing_off() -> None:
     """A tensor that can be read without a wait ends the run in its own iteration."""
     engine = trainer_of([1.0, 1.0, NAN, 1.0, 1.0])
@@ -315,3 +396,8 @@ def test_every_is_a_positive_integer(every: Any) -> None:
 def test_a_sparse_tensor_is_looked_at(make: Any, value: float, expected: int) -> None:
     """The stored numbers of a sparse output are looked at, and the others are 0."""
     assert expected == iterations(make(torch.diag(torch.tensor([1.0, value]))))
+
+
+def test_a_sparse_tensor_without_stored_numbers_is_finite() -> None:
+    """Where all numbers are 0 there is nothing to look at."""
+    assert 3 == iterations(torch.zeros(2, 2).to_sparse())

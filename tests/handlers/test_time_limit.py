@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-import io
 import logging
 import math
 import pickle
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -95,18 +96,35 @@ def test_each_session_may_have_a_limit_of_its_own() -> None:
     assert (11, "terminated") == run(limit, clock)
 
 
-def test_the_state_is_plain() -> None:
-    """torch.load takes the state with weights_only."""
-    clock, file = Clock(), io.BytesIO()
-    limit = TimeLimit(10, clock=clock)
+def test_it_is_saved_with_its_trainer() -> None:
+    """Attached, it is in the trainer's state without being listed, and loaded with it."""
+    clock = Clock()
+    limits = [TimeLimit(10, clock=clock), TimeLimit(10, clock=clock)]
+    trainers = [Engine(lambda engine, batch: None), Engine(lambda engine, batch: None)]
+    for limit, trainer in zip(limits, trainers, strict=True):
+        limit.attach(trainer)
+    clock.now += 4
+    limits[1].reset()
+    trainers[1].load_state_dict(trainers[0].state_dict())
+
+    assert {"TimeLimit": {"elapsed": 4.0}} == trainers[1].state_dict()["attached"]
+
+
+def test_the_state_is_plain(tmp_path: Path) -> None:
+    """torch.load takes the state from a file with weights_only, whatever kind of number the clock returns."""
+    clock = Clock(np.float64(1000.0))
+    limit, other = (TimeLimit(10, clock=clock) for _ in range(2))
     clock.now += 2
-    torch.save(limit.state_dict(), file)
-    file.seek(0)
+    torch.save(limit.state_dict(), tmp_path / "limit.pt")
+    loaded = torch.load(tmp_path / "limit.pt", weights_only=True)
+    other.load_state_dict(loaded)
 
-    assert {"elapsed": 2.0} == torch.load(file, weights_only=True)
+    assert {"elapsed": 2.0} == loaded == other.state_dict()
 
 
-@pytest.mark.parametrize("state", [{}, {"elapsed": -1.0}, {"elapsed": math.nan}, {"elapsed": "1"}, {"elapsed": None}])
+@pytest.mark.parametrize(
+    "state", [{}, *({"elapsed": value} for value in (-1.0, math.nan, math.inf, "1", None, True, 10**400))], ids=repr
+)
 def test_a_bad_state_changes_nothing(state: dict[str, Any]) -> None:
     """What is no time is refused, and the handler goes on."""
     clock = Clock()
@@ -116,6 +134,14 @@ def test_a_bad_state_changes_nothing(state: dict[str, Any]) -> None:
         limit.load_state_dict(state)
 
     assert 2.0 == limit.elapsed()
+
+
+@pytest.mark.parametrize("state", [None, 3.0, ["elapsed"]])
+@pytest.mark.parametrize("across_resumes", [True, False])
+def test_a_state_is_a_mapping(state: Any, across_resumes: bool) -> None:
+    """Anything else is refused by name, also where the time would be left as it is."""
+    with pytest.raises(TypeError, match=r"state_dict must be a mapping, as TimeLimit.* returns, got "):
+        TimeLimit(across_resumes=across_resumes).load_state_dict(state)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda limit: pickle.loads(pickle.dumps(limit))])
@@ -149,7 +175,7 @@ def test_reads_a_real_clock() -> None:
     assert (28800, True) == (limit.limit_sec, 0 <= first < limit.elapsed() < 28800)
 
 
-@pytest.mark.parametrize("limit_sec", [0, -1, math.nan, math.inf, None, "8h", True])
+@pytest.mark.parametrize("limit_sec", [0, -1, math.nan, math.inf, None, "8h", True, 10**400])
 def test_refuses_a_limit_that_is_none(limit_sec: Any) -> None:
     """The limit is a positive number of seconds."""
     with pytest.raises(ValueError, match="limit_sec must be a positive number of seconds, got "):
