@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["NotComputableError", "UnknownEventError"]
+__all__ = ["DamagedCheckpointError", "NotComputableError", "UnknownEventError"]
 
 
 class NotComputableError(RuntimeError):
@@ -33,3 +33,7 @@ class UnknownEventError(ValueError, KeyError):
 
     # KeyError would print the repr of the message.
     __str__ = ValueError.__str__
+
+
+class DamagedCheckpointError(ValueError):
+    """Say that a checkpoint is not what was written: it is cut short, or its content has changed."""
