@@ -137,13 +137,51 @@ def interrupted_at(beginning: str, name: str, *arguments: str, ends: tuple[int, 
     return text
 
 
+STOPS = (
+    "SIGINT: DeterministicEngine(SupervisedTraining) stops when its iteration is complete; "
+    "a second signal stops at once\n"
+)
+
+
 @needs_signals
 def test_digits_keeps_its_best_network_when_it_is_interrupted():
     """Ctrl-C ends the training in order, and the best network so far is still evaluated."""
-    text = interrupted_at("epoch  2", "digits", "--epochs", "10000")
-    assert 1 == text.count("interrupted: stopping after this event")
+    text = interrupted_at("epoch  2", "digits", "--epochs", "10000", ends=(130, STOPS))
     assert 34 < number(r"terminated after (\d+) iterations", text)
     assert 50 < number(r"test accuracy (\S+)%", text)
+
+
+def results(text: str) -> str:
+    """Return what a program prints at its end, from the accuracy of the best network on."""
+    return text[text.index("the best network") :]
+
+
+@needs_signals
+def test_digits_ends_with_the_same_network_when_it_is_killed_and_started_again(tmp_path):
+    """Killed in the second epoch, interrupted in the fourth, it ends as a run that never stopped."""
+    again = ("digits", "--epochs", "6", "--checkpoints", str(tmp_path / "interrupted"))
+    straight = printed(*again[:-1], str(tmp_path / "straight"))
+    with subprocess.Popen(command(*again), env=environment(), text=True, stdout=subprocess.PIPE) as program:
+        assert any(line.startswith("  iteration   50") for line in iter(program.stdout.readline, ""))
+        program.kill()
+    text = interrupted_at("epoch  3", *again, ends=(130, STOPS))
+    assert 102 <= number(r"terminated after (\d+) iterations", text)
+    last = printed(*again)
+    assert 102 <= number(r"^going on after iteration (\d+), with seed 0$", last) < 204
+    assert results(straight) == results(last) == results(printed(*again))
+    assert 2 == len(list((tmp_path / "interrupted").iterdir()))
+
+
+def test_digits_says_why_a_folder_cannot_be_used(tmp_path):
+    """One line of error, and the file is as it was."""
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    ended = subprocess.run(
+        command("digits", "--checkpoints", str(file)), env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (1, "") == (ended.returncode, ended.stdout)
+    assert ended.stderr.startswith("digits.py: error: --checkpoints cannot be used: dirname must be a folder, got")
+    assert "mine" == file.read_text()
 
 
 @needs_signals

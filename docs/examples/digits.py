@@ -7,6 +7,8 @@ program shows
 - filters: the loss every 50 iterations, the very first loss once, a predicate of the user's own;
 - an event of the user's own, sent whenever the network has become better;
 - a run that Ctrl-C ends in order: the best network so far is kept;
+- with `--checkpoints FOLDER`, a training that loses nothing: killed at any moment and started
+  again with the same command, it ends with the same network;
 - metrics by class: how many of each digit are found, and what the others are taken for.
 """
 
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-import signal
+import sys
 import time
 from typing import Any
 
@@ -24,6 +26,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from ignite_signals import Engine, EventEnum, Events, create_supervised_evaluator, create_supervised_trainer
+from ignite_signals.handlers import Checkpoint, Preemption
 from ignite_signals.metrics import Accuracy, ConfusionMatrix, Loss, Recall
 from ignite_signals.utils import manual_seed
 
@@ -62,16 +65,28 @@ def is_power_of_two(engine: Engine, count: int) -> bool:
     return count & (count - 1) == 0
 
 
-def train(epochs: int, device: torch.device) -> None:
-    data = split_digits()
-    network = make_network().to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.05)
-    loss_fn = nn.CrossEntropyLoss()
-    trainer = create_supervised_trainer(network, optimizer, loss_fn, device=device)
-    metrics = {"accuracy": Accuracy(), "loss": Loss(loss_fn), "recall": Recall(), "confusion": ConfusionMatrix(10)}
-    evaluator = create_supervised_evaluator(network, metrics=metrics, device=device)
-    trainer.register_events(*Progress)
-    best: dict[str, Any] = {"epoch": 0, "accuracy": 0.0}
+class Best:
+    """Keep the best network so far; it is saved with the trainer, because it has a state dict."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.epoch, self.accuracy = 0, 0.0
+        self.weights: dict[str, Tensor] = {}
+
+    def keep(self, trainer: Engine, accuracy: float) -> None:
+        self.epoch, self.accuracy = trainer.state.epoch, accuracy
+        self.weights = copy.deepcopy(self.network.state_dict())
+        trainer.fire_event(Progress.NEW_BEST)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "accuracy": self.accuracy, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epoch, self.accuracy, self.weights = state["epoch"], state["accuracy"], state["weights"]
+
+
+def attach_reports(trainer: Engine) -> None:
+    """Print what happens, each at its own time."""
 
     @trainer.on(Events.ITERATION_COMPLETED(once=1))
     def show_first_loss(trainer: Engine) -> None:
@@ -80,6 +95,16 @@ def train(epochs: int, device: torch.device) -> None:
     @trainer.on(Events.ITERATION_COMPLETED(every=50))
     def show_loss(trainer: Engine) -> None:
         print(f"  iteration {trainer.state.iteration:4}  loss {trainer.state.output:.4f}")
+
+    @trainer.on(Events.EPOCH_COMPLETED(event_filter=is_power_of_two))
+    def show_time(trainer: Engine) -> None:
+        print(f"  epoch {trainer.state.epoch} took {trainer.state.times['EPOCH_COMPLETED']:.2f} s")
+
+
+def attach_evaluation(trainer: Engine, evaluator: Engine, data: dict[str, Loader], best: Best) -> None:
+    """Evaluate on each data set after an epoch, and keep the network if it has become better."""
+    trainer.register_events(*Progress)
+    trainer.register_stateful(best)
 
     @trainer.on(Events.EPOCH_COMPLETED)
     def evaluate(trainer: Engine) -> None:
@@ -93,37 +118,59 @@ def train(epochs: int, device: torch.device) -> None:
                 evaluator.run(loader)
         columns = (f"{name} {result['accuracy']:7.2%} {result['loss']:.4f}" for name, result in results.items())
         print(f"epoch {trainer.state.epoch:2}", *columns, sep="  ")
-        if results["validation"]["accuracy"] > best["accuracy"]:
-            best.update(results["validation"], epoch=trainer.state.epoch)
-            trainer.fire_event(Progress.NEW_BEST)
+        if results["validation"]["accuracy"] > best.accuracy:
+            best.keep(trainer, results["validation"]["accuracy"])
 
-    @trainer.on(Progress.NEW_BEST)
-    def keep_best() -> None:
-        best["network"] = copy.deepcopy(network.state_dict())
 
-    @trainer.on(Events.EPOCH_COMPLETED(event_filter=is_power_of_two))
-    def show_time(trainer: Engine) -> None:
-        print(f"  epoch {trainer.state.epoch} took {trainer.state.times['EPOCH_COMPLETED']:.2f} s")
+def attach_checkpoints(trainer: Engine, to_save: dict[str, Any], folder: str | None) -> Checkpoint | None:
+    """Save every 20 iterations and after each epoch, and go on from what is there already."""
+    if folder is None:
+        return None
+    try:
+        checkpoint = Checkpoint(to_save, folder, n_saved=2)
+        found = checkpoint.resume_from()
+    except (OSError, ValueError) as error:
+        sys.exit(f"digits.py: error: --checkpoints cannot be used: {error}")
+    if found:
+        print(f"going on after iteration {trainer.state.iteration}, with seed {trainer.state.seed}")
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(every=20) | Events.EPOCH_COMPLETED, checkpoint)
+    return checkpoint
 
-    def stop(*_: object) -> None:
-        print("  interrupted: stopping after this event")
-        trainer.terminate()
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C does not wait
 
-    before = signal.signal(signal.SIGINT, stop)
-    began = time.perf_counter()
-    state = trainer.run(data["train"], max_epochs=epochs)
-    signal.signal(signal.SIGINT, before)
-    print(f"{state.stop_reason} after {state.iteration} iterations, {time.perf_counter() - began:.1f} s")
-    if not best["epoch"]:
+def train(arguments: argparse.Namespace) -> int:
+    """Train a network, show how good it is, and return the program's exit code."""
+    device, data = torch.device(arguments.device), split_digits()
+    network = make_network().to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.05)
+    loss_fn = nn.CrossEntropyLoss()
+    trainer = create_supervised_trainer(network, optimizer, loss_fn, device=device, deterministic=True)
+    trainer.state.seed = arguments.seed
+    metrics = {"accuracy": Accuracy(), "loss": Loss(loss_fn), "recall": Recall(), "confusion": ConfusionMatrix(10)}
+    evaluator = create_supervised_evaluator(network, metrics=metrics, device=device)
+    best = Best(network)
+    attach_reports(trainer)
+    attach_evaluation(trainer, evaluator, data, best)
+
+    saved = {"network": network, "optimizer": optimizer, "trainer": trainer}
+    checkpoint = attach_checkpoints(trainer, saved, arguments.checkpoints)
+    preemption = Preemption(save=checkpoint)  # Ctrl-C, and what a cluster sends before it kills
+    preemption.attach(trainer)
+    began, state = time.perf_counter(), trainer.state
+    if state.epoch < arguments.epochs:
+        trainer.run(data["train"], max_epochs=arguments.epochs)
+        print(f"{state.stop_reason} after {state.iteration} iterations, {time.perf_counter() - began:.1f} s")
+    else:
+        print(f"trained for {state.epoch} epochs already")
+    if not best.epoch:
         print("no epoch was completed, so there is no best network")
-        return
-    network.load_state_dict(best["network"])
-    print(f"the best network, number {state.new_best}, is that of epoch {best['epoch']}:")
-    print(f"validation accuracy {best['accuracy']:.2%}")
+        return preemption.exit_code or 0
+    network.load_state_dict(best.weights)
+    print(f"the best network, number {state.new_best}, is that of epoch {best.epoch}:")
+    print(f"validation accuracy {best.accuracy:.2%}")
     test = evaluator.run(data["test"]).metrics
     print(f"test accuracy {test['accuracy']:.2%}")
     show_classes(test["recall"], test["confusion"])
+    return preemption.exit_code or 0
 
 
 def show_classes(recall: Tensor, confusion: Tensor) -> None:
@@ -138,6 +185,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20, help="how often to go over the data (default 20)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and order; the split is fixed (default 0)")
+    parser.add_argument("--checkpoints", metavar="FOLDER", help="save there, and go on from what is there")
     arguments = parser.parse_args()
     if arguments.epochs < 1:
         parser.error(f"--epochs must be a positive integer, got {arguments.epochs}")
@@ -150,8 +198,10 @@ def main() -> None:
     manual_seed(arguments.seed)
     torch.set_num_threads(1)  # the network is so small that more threads mostly wait for one another
     try:
-        train(arguments.epochs, torch.device(arguments.device))
-    except KeyboardInterrupt:
+        sys.exit(train(arguments))
+    except OSError as error:  # the disk is full, for example; what was saved before is whole
+        sys.exit(f"digits.py: error: {'; '.join([str(error), *error.__notes__[:1]])}")
+    except KeyboardInterrupt:  # a second Ctrl-C does not wait
         parser.exit(130, "interrupted\n")
 
 
