@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
@@ -133,8 +132,16 @@ def label(function: Any) -> str:
 
 
 def described(function: Callable[..., Any]) -> str:
-    """Name a callable with its parameters: `check(a, b) (file.py:12)`."""
+    """Name a callable with its parameters, without their types: `check(a, b=1) (file.py:12)`.
+
+    >>> described(Parameters(print).take).partition(" (")[0]
+    'Parameters.take(args, kwargs)'
+    """
     signature = Parameters(function).signature
     name, space, place = label(function).partition(" ")
-    parameters = "(...)" if signature is None else re.sub(r"\s*->.*|: [^,)]+", "", str(signature))
-    return f"{name}{parameters}{space}{place}"
+    return f"{name}{'(...)' if signature is None else _untyped(signature)}{space}{place}"
+
+
+def _untyped(signature: inspect.Signature) -> inspect.Signature:
+    parameters = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
+    return signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)

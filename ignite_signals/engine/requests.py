@@ -75,6 +75,11 @@ class Stoppable:
     def _look_again(self) -> None:
         """Make the run loop stop at the next event, whether or not anybody listens."""
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a run is on whose last events, from TERMINATE or COMPLETED on, are still to come."""
+        return self._running and self._phase != "over"
+
     def _requested(self, kind: str) -> Any:
         return self._requests.get(kind, (False, None))[0]
 

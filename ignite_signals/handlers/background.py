@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +42,11 @@ class Background:
         begun.start()
         self._job = begun
 
+    def join(self) -> None:
+        """Wait until the job is done, and leave what came of it to `wait`."""
+        if self._job is not None and self._job.can_be_waited_for():
+            self._job.done.wait()
+
     def wait(self) -> Any:
         """Wait until the job is done, and return what it returned; None where there is no job.
 
@@ -48,7 +54,7 @@ class Background:
             BaseException: what the job raised; or KeyboardInterrupt, and the job goes on to be waited for.
         """
         job = self._job
-        if job is None:
+        if job is None or not job.can_be_waited_for():
             return None
         job.done.wait()
         self._job = None
@@ -66,6 +72,7 @@ class _Job(threading.Thread):
         self._function: Callable[[], Any] | None = function
         # Waited for in place of `join`, which takes a thread for ended once KeyboardInterrupt came in between.
         self.done = threading.Event()
+        self._process = os.getpid()
         self._returned: Any = None
         self._error: BaseException | None = None
 
@@ -79,6 +86,10 @@ class _Job(threading.Thread):
             _LOGGER.error("%r, which is raised at the next save or at the end of the run", error)  # noqa: TRY400
         finally:
             self.done.set()
+
+    def can_be_waited_for(self) -> bool:
+        """Tell whether this is neither the thread itself nor a forked process, which has no such thread."""
+        return self is not threading.current_thread() and self._process == os.getpid()
 
     def result(self) -> Any:
         error, self._error = self._error, None

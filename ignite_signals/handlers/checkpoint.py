@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from ignite_signals.handlers.background import Background
 from ignite_signals.handlers.checkpoint_name import CheckpointName, default_pattern
 from ignite_signals.handlers.disk_saver import BaseSaveHandler, DiskSaver, check_file_name
 from ignite_signals.handlers.kept import Item, Kept
-from ignite_signals.handlers.resuming import resume_from
+from ignite_signals.handlers.resuming import resume_newest
 from ignite_signals.handlers.scores import is_finite, metric_score, number
 from ignite_signals.handlers.snapshot import snapshot
 from ignite_signals.handlers.writing import SaveHandler, Unremoved, Write, made_save_handler
@@ -140,9 +141,9 @@ class Checkpoint:
         self.score_function = score_function or (metric_score(score_name) if score_name is not None else None)
         self.global_step_transform = global_step_transform
         self.save_on_rank = integer("save_on_rank", save_on_rank, 0)
+        if not isinstance(asynchronous, bool):
+            raise TypeError(f"asynchronous must be True or False, got {asynchronous!r}")
         self.asynchronous = asynchronous
-        if scored:  # before the other checkpoints of its event, whose files then have its new list
-            self.priority = type(self).priority + 1
         self.logger = logging.getLogger(f"{__name__}.{type(self).__qualname__}")
         self._background = Background()
         # The checkpoint that is being written; None: there is none.
@@ -164,9 +165,26 @@ class Checkpoint:
     def _follow(self, to_save: Mapping[str, Any]) -> None:
         """Take what is to be saved, and be saved with the engines whose training it is about."""
         self.to_save = to_save
+        if self.score_function is not None or not any(isinstance(each, Engine) for each in to_save.values()):
+            # Before the checkpoints that have the trainer, whose files then have the new list of this one.
+            self.priority = type(self).priority + 1
         for engine in self._engines():
+            self._warn_of_others(engine)
             engine.register_stateful(self, weak=True)
             engine.register_events(self.SAVED_CHECKPOINT)  # now, to have a count that can be loaded
+
+    def _warn_of_others(self, engine: Engine) -> None:
+        """Warn of a handler that saves to the same folder under the same names, and would remove files of this one."""
+        folder = getattr(self.save_handler, "dirname", None)
+        for other in (entry.get() for entry in engine.registered_statefuls()):
+            if not isinstance(other, Checkpoint) or other is self or folder is None or not other.to_save:
+                continue
+            if folder == getattr(other.save_handler, "dirname", None) and self._form() == other._form():
+                warnings.warn(
+                    f"{self!r} saves under the names of another Checkpoint, and each would remove the other's files: "
+                    "give each a filename_prefix of its own",
+                    stacklevel=stack_level(),
+                )
 
     def _engines(self) -> Iterator[Engine]:
         """Yield the engines that are saved, and the one that tells the step."""
@@ -176,8 +194,8 @@ class Checkpoint:
 
     @property
     def state_name(self) -> str | None:
-        """The name among what is saved with an engine."""
-        return self._name.prefix or None
+        """The name among what is saved with an engine: the prefix, or else the score's name."""
+        return self._name.prefix or self._name.score_name
 
     @property
     def last_checkpoint(self) -> str | Path | None:
@@ -197,9 +215,23 @@ class Checkpoint:
             OSError: the disk is full, for example; what was saved before stays.
         """
         self._settle()
+        if self._is_spoiled(engine):
+            return
         item = self._candidate(engine)
         if item is not None and self._kept.wants(item):
             self._save(engine, item)
+
+    def _is_spoiled(self, engine: Engine) -> bool:
+        """Tell whether `TerminateOnNan` has ended the training, whose weights are not to replace the last good ones."""
+        for each in (engine, *self._engines()):
+            if each.should_terminate and hasattr(each.state, "not_finite_at"):
+                warnings.warn(
+                    f"no checkpoint is saved: TerminateOnNan has found NaN or infinity at iteration "
+                    f"{each.state.not_finite_at} of {each!r}",
+                    stacklevel=stack_level(),
+                )
+                return True
+        return False
 
     def _candidate(self, engine: Engine) -> Item | None:
         """Return what a checkpoint would be called and ranked by; None where its score is refused."""
@@ -209,13 +241,13 @@ class Checkpoint:
             if not is_finite(score):
                 self._refuse(score, engine)
                 return None
-        step = self._global_step(engine, engine.state.iteration if score is None else None)
+        step = self._global_step(engine)
         priority = number("global_step_transform must return", step) if score is None else score
         return Item(priority, self._name.file(self._object_name(self._objects()), step, score))
 
-    def _global_step(self, engine: Engine, default: int | None) -> Any:
+    def _global_step(self, engine: Engine) -> Any:
         if self.global_step_transform is None:
-            return default
+            return engine.state.iteration
         return self.global_step_transform(engine, engine.last_event_name)
 
     def _refuse(self, score: float, engine: Engine) -> None:
@@ -243,7 +275,7 @@ class Checkpoint:
             unremoved = write()
         except BaseException:
             if not self._background.is_busy:
-                self._give_up()
+                self._give_up(item)
             raise
         self._conclude(unremoved)
 
@@ -282,6 +314,9 @@ class Checkpoint:
     def _collected(self) -> Any:
         """Return the states of the objects, or the state of the only one."""
         states = {name: _state(stateful, self.save_on_rank) for name, stateful in self._objects().items()}
+        for name, stateful in self._objects().items():
+            if self._saving is not None and stateful is self._saving.engine():
+                _count_as_told(states[name])
         return next(iter(states.values())) if len(states) == 1 else states
 
     def _objects(self) -> dict[str, Any]:
@@ -299,14 +334,15 @@ class Checkpoint:
             unremoved = self._background.wait()
         except BaseException:
             if not self._background.is_busy:  # else nothing failed but the waiting
-                self._give_up()
+                self._give_up(self._kept.items[-1])
             raise
         self._conclude(unremoved)
 
-    def _give_up(self) -> None:
-        """Go back to the list as it was before, because nothing was written."""
-        if self._saving is not None:
-            self._kept.items, self._saving = self._saving.before, None
+    def _give_up(self, item: Item) -> None:
+        """Go back to the list as it was before, unless the file was in its place already when the writing ended."""
+        saving, self._saving = self._saving, None
+        if saving is not None and not (isinstance(self.save_handler, DiskSaver) and self._may_be_there(item.filename)):
+            self._kept.items = saving.before
 
     def _conclude(self, unremoved: list[Unremoved]) -> None:
         """Take note of what was removed, and tell that the new checkpoint is in its place."""
@@ -327,8 +363,9 @@ class Checkpoint:
     def load_objects(to_load: Mapping[str, Any], checkpoint: str | os.PathLike[str] | Any, **kwargs: Any) -> None:
         """Give objects the states of a checkpoint.
 
-        A file's checksum is verified, and `weights_only` loads it, so that it cannot run code. Names and the shapes
-        of models are looked at before anything is changed.
+        A file's checksum is verified, and `weights_only` loads it, so that it cannot run code. Names, the shapes of
+        models and the states of optimizers are looked at before anything is changed; what was loaded is put back where
+        something else refuses.
 
         Args:
             to_load: the objects by name.
@@ -379,7 +416,25 @@ class Checkpoint:
         Returns:
             the file that was loaded; None where there is none, and the training begins.
         """
-        return resume_from(self._folder("resume_from") if folder is None else folder, self._objects())
+        if not self.to_save:
+            raise ValueError(f"{self!r} does not know its objects yet: give them to resume_from(folder, to_load)")
+        own = self.save_handler.dirname if isinstance(self.save_handler, DiskSaver) else None
+        folder = Path(self._folder("resume_from") if folder is None else folder).expanduser()
+        path = resume_newest(folder, self._objects(), self._is_own)
+        if own is not None and path is not None:
+            self._take_over(path.parent.resolve() == own.resolve())
+        return path
+
+    def _take_over(self, is_own: bool) -> None:
+        """Remove what a killed program had no time to remove; files of another folder are none of its own."""
+        if is_own:
+            Write.remove(self.save_handler, self._kept.superseded() if get_rank() == self.save_on_rank else [])
+            self._kept.drop(self._kept.superseded())
+        else:
+            self._kept.items = []
+
+    def _form(self) -> str:
+        return self._name.form(self._object_name(self._objects()))
 
     def _folder(self, method: str) -> Path:
         if not isinstance(self.save_handler, DiskSaver):
@@ -397,11 +452,18 @@ class Checkpoint:
         self._kept.items = []
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the list of what is kept: pairs of the score or step and the file name."""
+        """Return the list of what is kept: pairs of the score or step and the file name.
+
+        What the background is writing is waited for: else the list, saved by another handler, might promise a file
+        that never comes if the program is killed, and the best one would be lost.
+        """
+        self._background.join()
         return {"saved": self._kept.state()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a list of what is kept, less the files that are not there any more.
+
+        Files with names that are not of this handler's form are left alone, with a warning: they are of another one.
 
         Raises:
             TypeError: it is not a mapping, or the list no list of pairs.
@@ -414,6 +476,20 @@ class Checkpoint:
             raise ValueError(f"state_dict must have 'saved', got {list(state_dict)}")
         self._settle()
         self._kept.load(saved, self._may_be_there)
+        self._leave_alone([item for item in self._kept.items if not self._is_own(item.filename)])
+
+    def _is_own(self, filename: str) -> bool:
+        """Tell whether a file may be of this handler, by its name; one without objects cannot know yet."""
+        return not self.to_save or re.fullmatch(self._form(), filename) is not None
+
+    def _leave_alone(self, others: list[Item]) -> None:
+        if others:
+            self._kept.drop(others)
+            warnings.warn(
+                f"{self!r} leaves checkpoints of another one alone, {', '.join(item.filename for item in others)}: "
+                "give each Checkpoint a filename_prefix of its own",
+                stacklevel=stack_level(),
+            )
 
     def _may_be_there(self, filename: str) -> bool:
         """Tell whether a file is in the folder, on each process that has the folder, so that all have one list."""
@@ -456,9 +532,18 @@ def _state(stateful: Any, rank: int) -> Any:
     return loading.unwrapped(stateful).state_dict()
 
 
+def _count_as_told(state: dict[str, Any]) -> None:
+    """Let an engine's state have the count that it has once it is told of this very file, in which the state is.
+
+    Else a run would be one short of the count of SAVED_CHECKPOINT for each time that it went on from a file.
+    """
+    name = CheckpointEvents.SAVED_CHECKPOINT.value
+    state["counters"] = state["counters"] | {name: state["counters"].get(name, 0) + 1}
+
+
 def _is_under_way(engine: Engine) -> bool:
     """Tell whether an engine runs and is still to send an event that ends a run."""
-    return engine._running and engine.last_event_name not in _ENDS
+    return engine.is_under_way and engine.last_event_name not in _ENDS
 
 
 # After Checkpoint, of which it is made; PyTorch-Ignite has both in this module.

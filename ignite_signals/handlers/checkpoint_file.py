@@ -11,10 +11,11 @@ import pickle
 import re
 import secrets
 import stat
+import threading
 import time
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -63,6 +64,7 @@ def write(checkpoint: Any, path: Path, atomic: bool = True, **kwargs: Any) -> No
     try:
         check_loadable(checkpoint, kwargs)
         _check_place(path)
+        _learn_times(path.parent)
         _place(checkpoint, path, _beside(path) if atomic else path, kwargs)
     except BaseException as error:
         error.add_note(f"while the checkpoint {path} was written")
@@ -86,7 +88,7 @@ def _place(checkpoint: Any, path: Path, written: Path, kwargs: Mapping[str, Any]
     with written.open("wb" if written == path else "xb") as file:
         try:
             _lock(file)
-            _write(checkpoint, file, kwargs)
+            _write(checkpoint, file, path.parent, kwargs)
             file.flush()
             os.fsync(file.fileno())
             if os.name == "nt":
@@ -102,14 +104,50 @@ def _place(checkpoint: Any, path: Path, written: Path, kwargs: Mapping[str, Any]
     _flush_folder(path.parent)
 
 
-def _write(checkpoint: Any, file: IO[bytes], kwargs: Mapping[str, Any]) -> None:
+def _write(checkpoint: Any, file: IO[bytes], folder: Path, kwargs: Mapping[str, Any]) -> None:
     """Write the checkpoint, then its time and the checksum of both as the comment of the archive."""
     summing = _Summing(file)
     torch.save(checkpoint, summing, **kwargs)  # type: ignore[arg-type]  # it writes, and needs no more
     summing.check()
     file.seek(-2, os.SEEK_END)
-    header = _HEADER % time.time_ns()
+    header = _HEADER % _time_of_newest(folder)
     file.write(_COMMENT_LENGTH + header + b"%08x" % zlib.crc32(header, summing.sum))
+
+
+# The newest time in each folder that this process has written to.
+_NEWEST: dict[Path, int] = {}
+_NEWEST_LOCK = threading.Lock()
+_LATEST = 10**20 - 1  # that a trailer has room for
+
+
+def _learn_times(folder: Path) -> None:
+    """Learn the newest time of a folder's checkpoints, before the first one is written."""
+    folder = folder.resolve()
+    if folder not in _NEWEST:
+        newest = max(_times(folder), default=0)
+        with _NEWEST_LOCK:
+            _NEWEST[folder] = max(newest, _NEWEST.get(folder, 0))
+
+
+def _times(folder: Path) -> Iterator[int]:
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.suffix == ".pt":
+                with suppress(OSError, ValueError):
+                    found = saved_at(path)
+                    if found < _LATEST:  # else it is damaged
+                        yield found
+
+
+def _time_of_newest(folder: Path) -> int:
+    """Return a time for a file that is later than those of all others in its folder.
+
+    It is the clock's, unless that was put back, or is behind that of the machine that wrote the others.
+    """
+    folder = folder.resolve()
+    with _NEWEST_LOCK:
+        _NEWEST[folder] = min(_LATEST, max(time.time_ns(), _NEWEST[folder] + 1))
+        return _NEWEST[folder]
 
 
 class _Summing:
@@ -201,7 +239,8 @@ def read(path: Path, map_location: Any = "cpu") -> Any:
                     "loaded: such a checkpoint is refused; load it yourself with torch.load if you trust where it is "
                     "from"
                 ) from None
-            raise DamagedCheckpointError(f"{path} cannot be read: {error}") from error
+            reason = str(error) or f"it is cut short ({error!r})"
+            raise DamagedCheckpointError(f"{path} cannot be read: {reason}") from error
 
 
 def _refused(error: Exception) -> str | None:
@@ -211,7 +250,10 @@ def _refused(error: Exception) -> str | None:
 
 
 def saved_at(path: Path) -> int:
-    """Return when a checkpoint was written, in nanoseconds: from the file, which may have been copied since."""
+    """Return when a checkpoint was written, in nanoseconds: from the file, which may have been copied since.
+
+    It is later than that of each checkpoint that was in the folder then, even if the clock had been put back.
+    """
     with _open(path) as file:
         trailer = _Trailer.of(file)
         return os.fstat(file.fileno()).st_mtime_ns if trailer is None else trailer.time
@@ -232,6 +274,8 @@ def _verify(file: IO[bytes], path: Path) -> bool:
     Raises:
         DamagedCheckpointError: it is not what was written.
     """
+    if file.seek(0, os.SEEK_END) == 0:
+        raise DamagedCheckpointError(f"{path} is empty: writing it was cut short, or it is no checkpoint")
     trailer = _Trailer.of(file)
     if trailer is None:
         return _verify_archive(file, path)

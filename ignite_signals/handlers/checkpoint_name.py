@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from string import Formatter
 from typing import Any
 
 import attrs
@@ -66,6 +68,8 @@ class CheckpointName:
                 "filename_pattern must be of {filename_prefix}, {name}, {global_step}, {score_name}, {score} and "
                 f"{{ext}}, got {self.given_pattern!r}"
             ) from error
+        if not self.pattern.endswith((".pt", ".{ext}")):
+            raise ValueError(f"filename_pattern must end in .pt or .{{ext}}, to be found again, got {self.pattern!r}")
 
     @property
     def pattern(self) -> str:
@@ -89,6 +93,14 @@ class CheckpointName:
             global_step=global_step,
             score_name=self.score_name,
             score=_FourDigits(score) if isinstance(score, float) else score,
+        )
+
+    def form(self, name: str) -> str:
+        """Return a regular expression that the names of an object's files match, and no others."""
+        known = {"filename_prefix": self.prefix, "ext": "pt", "name": name, "score_name": self.score_name}
+        return "".join(
+            re.escape(literal) + ("" if field is None else re.escape(str(known[field])) if field in known else "(.+)")
+            for literal, field, _, _ in Formatter().parse(self.pattern)
         )
 
 

@@ -10,8 +10,9 @@ from numbers import Complex, Real
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat, TypeAlias
 
 from ignite_signals.engine import Engine, Events
-from ignite_signals.engine.callables import check_callable, label
+from ignite_signals.engine.callables import check_callable
 from ignite_signals.engine.integers import integer
+from ignite_signals.handlers.checks import check_engine
 
 if TYPE_CHECKING:
     from ignite_signals.engine.events import Event, EventsList, FilteredEvent
@@ -26,6 +27,10 @@ class EarlyStopping:
 
     Add it to what computes the score, usually to an evaluator at `Events.COMPLETED`. It remembers the best score and
     the number of scores since then. A validation run does not reset them, and they are saved with the trainer's state.
+
+    A decision that was saved holds. Where the patience is exhausted in the state that was loaded, a training that goes
+    on from there ends before its first batch: a finished training that is started again does not go on by an epoch. To
+    go on all the same, give a larger patience or call `reset` after loading.
 
     A score improves on the best one if it is beyond `best + threshold` (`"abs"`) or `best + threshold * |best|`
     (`"rel"`); with `mode="min"`, minus instead of plus. The first score improves on nothing. NaN never improves: it
@@ -90,11 +95,10 @@ class EarlyStopping:
             raise TypeError(f"trainer must be the Engine to stop, got {trainer!r}")
         self.patience = integer("patience", patience)
         self.score_function = score_function
-        threshold = _either("threshold", threshold, 0.0, "min_delta", min_delta)
-        self.threshold = _not_negative("threshold", threshold)
-        self.cumulative = bool(_either("cumulative", cumulative, False, "cumulative_delta", cumulative_delta))
-        threshold_mode = _either("threshold_mode", threshold_mode, "abs", "min_delta_mode", min_delta_mode)
-        self.threshold_mode = _one_of("threshold_mode", threshold_mode, "abs", "rel")
+        self.threshold = _not_negative(*_either("threshold", threshold, 0.0, "min_delta", min_delta))
+        self.cumulative = bool(_either("cumulative", cumulative, False, "cumulative_delta", cumulative_delta)[1])
+        how = _either("threshold_mode", threshold_mode, "abs", "min_delta_mode", min_delta_mode)
+        self.threshold_mode = _one_of(*how, "abs", "rel")
         self.mode = _one_of("mode", mode, "min", "max")
         # Weak, since the trainer runs the evaluator that this handler belongs to, as a rule.
         self._trainer: Callable[[], Engine | None] = weakref.ref(trainer)
@@ -132,11 +136,14 @@ class EarlyStopping:
             args, kwargs: passed on to the handler at every call, for subclasses.
 
         Raises:
+            TypeError: `engine` or `reset_engine` is no engine.
             ValueError: the trainer is gone and no `reset_engine` is given.
         """
+        check_engine(engine)
         resetting = self.trainer if reset_engine is None else reset_engine
         if resetting is None:
             raise ValueError("reset_engine must be given, as the trainer of this handler is gone")
+        check_engine(resetting, "reset_engine")
         engine.add_event_handler(event, self, *args, **kwargs)
         resetting.add_event_handler(reset_event, self._start_anew)
 
@@ -165,6 +172,8 @@ class EarlyStopping:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take up a saved best score and counter; patience and thresholds stay as they were given.
 
+        Where the patience is exhausted, the trainer's next run ends at STARTED if it goes on.
+
         Args:
             state_dict: `counter` and `best_score`, which may be None. A NaN, as PyTorch-Ignite may have saved, is
                 taken for None.
@@ -181,6 +190,29 @@ class EarlyStopping:
         best = math.nan if best is None else _number(best, "state_dict['best_score'] must be")
         self.counter, self.best_score = counter, None if math.isnan(best) else best
         self._has_run = True
+        self._hold_to_it()
+
+    def _hold_to_it(self) -> None:
+        """Look at the decision that was loaded when the trainer's next run starts."""
+        trainer = self.trainer
+        if trainer is None:
+            return
+        if trainer.is_under_way and trainer.last_event_name is Events.STARTED:  # loaded by a receiver of it
+            self._end_again(trainer)
+            return
+        # Behind the receivers that load, reset or evaluate. Held by the trainer until then, so that copies have it.
+        trainer.signal(Events.STARTED).connect(self._end_again, weak=False, priority=-1000)
+
+    def _end_again(self, trainer: Engine) -> None:
+        """End a run that goes on from where the patience was exhausted; once, as whoever runs it again means it."""
+        trainer.signal(Events.STARTED).disconnect(self._end_again)
+        if trainer.state.iteration and self.counter >= self.patience:
+            self.logger.warning(
+                "no improvement on %s in %d scores when the state was saved, the run ends before its first batch; to "
+                "go on, give a larger patience or call reset() after loading",
+                *(self.best_score, self.counter),
+            )
+            trainer.terminate(by=type(self).__name__)
 
     def _is_better(self, score: float, threshold: float) -> bool:
         if self.best_score is None:
@@ -199,7 +231,7 @@ class EarlyStopping:
             self.logger.warning("no improvement in %d scores, but the trainer to stop is gone", self.counter)
             return
         self.logger.info("no improvement on %s in %d scores, the run ends: %s", self.best_score, self.counter, score)
-        trainer.terminate(by=label(self))
+        trainer.terminate(by=type(self).__name__)
 
     def _start_anew(self, engine: Engine) -> None:
         starts = engine.last_event_name is Events.STARTED
@@ -225,13 +257,13 @@ def _nothing() -> None:
     """Stand for a reference to what is gone."""
 
 
-def _either(name: str, value: Any, default: Any, alias: str, other: Any) -> Any:
-    """Return what was given under one of two names."""
+def _either(name: str, value: Any, default: Any, alias: str, other: Any) -> tuple[str, Any]:
+    """Return which of two names of an argument was used, and what was given."""
     if other is None:
-        return value
+        return name, value
     if value != default:
         raise ValueError(f"{name} and {alias} are one argument, got {value!r} and {other!r}: leave {alias} out")
-    return other
+    return alias, other
 
 
 def _not_negative(name: str, value: Any) -> float:

@@ -15,6 +15,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from ignite_signals.engine import Events
 from ignite_signals.engine.integers import integer
+from ignite_signals.handlers.checks import check_engine, check_name
 
 if TYPE_CHECKING:
     from ignite_signals.engine import Engine
@@ -125,10 +126,11 @@ class EMAHandler:
             a handle that ends it.
 
         Raises:
-            ValueError: `name` is no identifier.
+            TypeError: `engine` is no engine.
+            ValueError: `name` is no identifier, or that of a field or a count of the state.
         """
-        if not (isinstance(name, str) and name.isidentifier()):
-            raise ValueError(f"name must be the name of an attribute of engine.state, got {name!r}")
+        check_engine(engine)
+        check_name(name, engine)
         if not hasattr(engine.state, name):
             setattr(engine.state, name, self._last_momentum)
         elif warn_if_exists:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ignite_signals.engine import Events
 from ignite_signals.engine.callables import check_callable
+from ignite_signals.handlers.checks import check_engine, check_name
 
 if TYPE_CHECKING:
     from ignite_signals.engine import Engine
@@ -57,14 +58,19 @@ class EpochOutputStore:
 
         Args:
             engine: whose outputs to keep.
-            name: the attribute of `engine.state` that becomes `data` when an epoch is over; None for none.
+            name: the attribute of `engine.state` that becomes `data` when an epoch is over; None for none. It may be
+                "output", which is the last output before.
 
         Raises:
-            TypeError: the name is no string.
-            ValueError: it keeps the outputs of an engine already.
+            TypeError: `engine` is no engine, or the name no string.
+            ValueError: the name is no identifier, or that of another field or a count of the state; or it keeps the
+                outputs of an engine already.
         """
+        check_engine(engine)
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be the name of an attribute of the state, got {name!r}")
+        if name is not None:
+            check_name(name, engine, "output")
         if self._is_attached:
             raise ValueError(
                 f"engine must be the only one that an EpochOutputStore is attached to, got {engine!r} as well"

@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim import Optimizer
+from torch.utils.data import DataLoader
 
 from ignite_signals.handlers import checkpoint_file
+from ignite_signals.handlers.optimizer_state import check_optimizer_state
+from ignite_signals.handlers.putting_back import Remembered
 
 __all__ = ["check_objects", "load", "lookup", "unwrapped"]
 
@@ -41,7 +44,12 @@ def check_objects(argument: str, objects: Any, method: str) -> None:
 
 
 def load(to_load: Mapping[str, Any], checkpoint: Any, **kwargs: Any) -> None:
-    """Give the objects their states; `Checkpoint.load_objects` tells the rest."""
+    """Give the objects their states, or leave all as it is; `Checkpoint.load_objects` tells the rest.
+
+    Models and optimizers are looked at before anything is changed, and loaded last. What goes before them refuses of
+    its own accord; then all that was loaded until then is put back. The exceptions: a model that loads in a way of its
+    own, whose errors nobody can foresee, and what cannot tell its state, which the notes of the error name.
+    """
     check_objects("to_load", to_load, "load_state_dict")
     if isinstance(checkpoint, str | os.PathLike):
         path = Path(checkpoint).expanduser()
@@ -57,8 +65,7 @@ def load(to_load: Mapping[str, Any], checkpoint: Any, **kwargs: Any) -> None:
     own = {name: unwrapped(stateful) for name, stateful in to_load.items()}
     for name, stateful in own.items():
         _check(name, stateful, states[name], kwargs)
-    for name in sorted(own, key=lambda name: isinstance(own[name], nn.Module | Optimizer)):
-        _give(name, own[name], states[name], kwargs)
+    _give_all(own, states, kwargs)
     return None
 
 
@@ -75,11 +82,31 @@ def lookup(to_load: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> Mapping
     return checkpoint
 
 
-def _give(name: str, stateful: Any, state: Any, kwargs: Mapping[str, Any]) -> None:
-    """Let an object take up its state.
+def _give_all(own: Mapping[str, Any], states: Mapping[str, Any], kwargs: Mapping[str, Any]) -> None:
+    """Let the objects take up their states, and put them back where one refuses, of all but models and optimizers."""
+    before: dict[str, Remembered] = {}
+    try:
+        for name in sorted(own, key=lambda name: _turn(own[name])):
+            if _turn(own[name]) < _LAST:
+                before[name] = Remembered(own[name])
+            _give(name, own[name], states[name], kwargs)
+    except BaseException as error:
+        for name, remembered in reversed(before.items()):
+            for failure in remembered.put_back():
+                error.add_note(f"in {name!r}, {failure}")
+        raise
 
-    What could not be looked at before goes first: it refuses a state of its own accord, while nothing is changed yet.
-    """
+
+_LAST = 2
+
+
+def _turn(stateful: Any) -> int:
+    """Return when an object is loaded: what is looked at before goes last, and a loader, not put back, before it."""
+    return _LAST if isinstance(stateful, nn.Module | Optimizer) else int(isinstance(stateful, DataLoader))
+
+
+def _give(name: str, stateful: Any, state: Any, kwargs: Mapping[str, Any]) -> None:
+    """Let an object take up its state."""
     try:
         stateful.load_state_dict(state, **(kwargs if isinstance(stateful, nn.Module) else {}))
     except Exception as error:
@@ -94,7 +121,7 @@ def _check(name: str, stateful: Any, state: Any, kwargs: Mapping[str, Any]) -> N
     if not isinstance(state, Mapping):
         raise TypeError(f"checkpoint[{name!r}] must be a mapping, as state_dict() returns, got {reprlib.repr(state)}")
     if isinstance(stateful, Optimizer):
-        _check_groups(name, stateful, state)
+        check_optimizer_state(name, stateful, state)
         return
     arguments = inspect.signature(stateful.load_state_dict).bind(state, **kwargs).arguments
     if _takes_its_own_keys(stateful):
@@ -142,24 +169,3 @@ def _check_shapes(name: str, own: Mapping[str, Any], state: Mapping[str, Any]) -
                 f"checkpoint must be of a model of this shape, got {key!r} of {name!r} with shape "
                 f"{tuple(saved.shape)}, not {tuple(tensor.shape)}; build the model as it was when it was saved"
             )
-
-
-def _check_groups(name: str, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
-    """Refuse the state of an optimizer with other groups of parameters, or other numbers of them."""
-    if type(optimizer).load_state_dict is not Optimizer.load_state_dict or (
-        optimizer._optimizer_load_state_dict_pre_hooks
-    ):
-        return
-    try:
-        sizes = [len(group["params"]) for group in state["param_groups"]]
-        state["state"].keys()
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"checkpoint[{name!r}] must be the state of an optimizer, got the keys {_shown(state)}"
-        ) from error
-    own = [len(group["params"]) for group in optimizer.param_groups]
-    if own != sizes:
-        raise ValueError(
-            f"checkpoint must be of such an optimizer, got groups of {sizes} parameters for {name!r}, not {own}; "
-            "build the optimizer as it was when it was saved"
-        )

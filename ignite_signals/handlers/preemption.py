@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from ignite_signals.engine import Engine
 from ignite_signals.engine.callables import Parameters, check_callable, described
 from ignite_signals.engine.limits import stack_level
+from ignite_signals.handlers.checks import check_engine
 
 __all__ = ["Preemption"]
 
@@ -86,8 +87,7 @@ class Preemption:
             TypeError: it is no engine.
             ValueError: it is attached to this engine already.
         """
-        if not isinstance(engine, Engine):
-            raise TypeError(f"engine must be an Engine, got {engine!r}")
+        check_engine(engine)
         try:
             engine.surround_runs(self._surround)
         except ValueError:

@@ -56,17 +56,23 @@ def resume_from(folder: str | os.PathLike[str], to_load: Mapping[str, Any], **kw
     from epoch 2
     >>> folder.cleanup()
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise TypeError(f"folder must be the path of a folder, got {folder!r}")
+    return resume_newest(Path(folder).expanduser(), to_load, **kwargs)
+
+
+def resume_newest(
+    folder: Path, to_load: Mapping[str, Any], is_wanted: Callable[[str], object] | None = None, **kwargs: Any
+) -> Path | None:
+    """Load the newest whole checkpoint among those whose names are wanted; `resume_from` tells the rest."""
     loading.check_objects("to_load", to_load, "load_state_dict")
     if not to_load:
         raise ValueError("to_load must have an object to load, got none: give {'model': model}, for example")
-    if not isinstance(folder, str | os.PathLike):
-        raise TypeError(f"folder must be the path of a folder, got {folder!r}")
-    folder = Path(folder).expanduser()
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"folder must be a folder, got the file {str(folder)!r}")
     while True:
         try:
-            return _resume(folder, to_load, kwargs)
+            return _resume(folder, to_load, is_wanted or (lambda name: True), kwargs)
         except _VanishedError:
             _LOGGER.debug("a checkpoint of %s was removed meanwhile: looking again for a newer one", folder)
 
@@ -75,13 +81,17 @@ class _VanishedError(Exception):
     """Say that another process has removed a file since the folder was read; so there may be a newer one."""
 
 
-def _resume(folder: Path, to_load: Mapping[str, Any], kwargs: Mapping[str, Any]) -> Path | None:
+def _resume(
+    folder: Path, to_load: Mapping[str, Any], is_wanted: Callable[[str], object], kwargs: Mapping[str, Any]
+) -> Path | None:
+    others = []
     for path in _newest_first(folder):
-        checkpoint = _read(path)
+        checkpoint = _read(path) if is_wanted(path.name) else None
         if checkpoint is None:
             continue
         if not _is_of(to_load, checkpoint):
             _LOGGER.info("%s is passed over: it is of other objects", path)
+            others.append((path, _content(checkpoint)))
             continue
         try:
             loading.load(to_load, checkpoint, **kwargs)
@@ -90,7 +100,17 @@ def _resume(folder: Path, to_load: Mapping[str, Any], kwargs: Mapping[str, Any])
             raise
         _LOGGER.info("going on from %s", path)
         return path
+    for path, content in others[:1]:  # the training is about to begin anew, and maybe it should not
+        warnings.warn(
+            f"nothing is loaded: {folder} has checkpoints, but none of {list(to_load)}; the newest, {path.name}, has "
+            f"{content}",
+            stacklevel=stack_level(),
+        )
     return None
+
+
+def _content(checkpoint: Any) -> str:
+    return f"the states {list(checkpoint)}" if isinstance(checkpoint, Mapping) else f"a {type(checkpoint).__name__}"
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ignite_signals.engine import Events
 from ignite_signals.engine.integers import integer
+from ignite_signals.handlers.checks import check_engine
 
 if TYPE_CHECKING:
     from ignite_signals.engine import Engine
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["TerminateOnNan"]
 
 _COUNTS = ("calls", "first", "last")
+_FOUND = "not_finite_at"
 
 
 class TerminateOnNan:
@@ -46,6 +48,9 @@ class TerminateOnNan:
             dataclasses and attrs classes of them. Strings pass.
         every: wait for the device at every so many calls. Prefer `attach` then, which looks at what is left when an
             epoch or the run is over.
+
+    When it ends a run, `engine.state.not_finite_at` is the iteration at which it did. The weights may be useless by
+    then, so a `Checkpoint` saves nothing more in that run. The attribute is gone when the next run is looked at.
 
     Raises:
         TypeError: `output_transform` is not callable; or, when called, the output holds something else.
@@ -70,12 +75,19 @@ class TerminateOnNan:
         self.logger = logging.getLogger(f"{__name__}.{type(self).__qualname__}")
 
     def attach(self, engine: Engine, event: Listenable = Events.ITERATION_COMPLETED) -> None:
-        """Look at the output at an event of an engine, and at what is left when an epoch or the run is over."""
+        """Look at the output at an event of an engine, and at what is left when an epoch or the run is over.
+
+        Raises:
+            TypeError: `engine` is no engine.
+        """
+        check_engine(engine)
         engine.add_event_handler(event, self)
         engine.add_event_handler(Events.EPOCH_COMPLETED | Events.COMPLETED, self.look)
 
     def __call__(self, engine: Engine) -> None:
         """Take the output in, and ask the engine to terminate if it is known not to be finite."""
+        if not engine.should_terminate and hasattr(engine.state, _FOUND):
+            delattr(engine.state, _FOUND)  # by a run that is over
         output = engine.state.output
         if self._output_transform is not None:
             output = self._output_transform(output)
@@ -141,7 +153,8 @@ class TerminateOnNan:
     def _stop(self, engine: Engine, place: str, output: Any) -> None:
         shown = "" if output is None else f": {reprlib.repr(output)}"
         self.logger.warning("NaN or infinity in the output %s, the run ends%s", place, shown)
-        engine.terminate()
+        setattr(engine.state, _FOUND, engine.state.iteration)
+        engine.terminate(by=type(self).__name__)
 
 
 def _checked(saved: Mapping[str, Any]) -> tuple[int, int, int, list[Tensor]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ignite_signals.engine import Events
+from ignite_signals.handlers.checks import check_engine
 from ignite_signals.handlers.timing import is_duration
 
 if TYPE_CHECKING:
@@ -63,7 +64,12 @@ class TimeLimit:
         self.reset()
 
     def attach(self, engine: Engine, event: Listenable = Events.ITERATION_COMPLETED) -> None:
-        """Look at the clock at an event of an engine, and end that engine's run."""
+        """Look at the clock at an event of an engine, and end that engine's run.
+
+        Raises:
+            TypeError: `engine` is no engine.
+        """
+        check_engine(engine)
         engine.add_event_handler(event, self)
 
     def __call__(self, engine: Engine) -> None:
@@ -71,7 +77,7 @@ class TimeLimit:
         used = self.elapsed()
         if used > self.limit_sec:
             self.logger.info("%.1f s used of %s s, the run ends", used, self.limit_sec)
-            engine.terminate()
+            engine.terminate(by=type(self).__name__)
 
     def elapsed(self) -> float:
         """Return the seconds that were used, those before a resume included."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ignite_signals.engine import Events
 from ignite_signals.engine.integers import integer
+from ignite_signals.handlers.checks import check_engine
 
 if TYPE_CHECKING:
     from ignite_signals.engine import Engine
@@ -74,6 +75,9 @@ class Timer:
         Returns:
             the timer.
 
+        Raises:
+            TypeError: `engine` is no engine.
+
         >>> from ignite_signals.engine import Engine
         >>> trainer = Engine(lambda engine, batch: None)
         >>> waiting, fetched = Timer(average=True), Events.GET_BATCH_COMPLETED
@@ -82,6 +86,7 @@ class Timer:
         >>> timer.step_count, timer.value() < 1  # seconds that a step waited for its batch
         (10, True)
         """
+        check_engine(engine)
         engine.add_event_handler(start, self._start, waits=resume is not None)
         engine.add_event_handler(pause, self.pause)
         if resume is not None:

@@ -48,18 +48,21 @@ class Write:
         except BaseException as error:
             error.add_note(f"the checkpoint {self.filename} was not saved")
             raise
+        return self.remove(self.save_handler, self.superseded)
+
+    @staticmethod
+    def remove(save_handler: SaveHandler, superseded: list[Item]) -> list[Unremoved]:
+        """Remove old checkpoints, and return those that cannot be removed."""
+        remove = getattr(save_handler, "remove", None)
+        if not callable(remove):  # a plain function keeps all
+            return []
         unremoved = []
-        for item in self.superseded:
+        for item in superseded:
             try:
-                self._remove(item)
+                remove(item.filename)
             except Exception as error:  # noqa: BLE001  # of any store
                 unremoved.append(Unremoved(item, error))
         return unremoved
-
-    def _remove(self, item: Item) -> None:
-        remove = getattr(self.save_handler, "remove", None)
-        if callable(remove):  # a plain function keeps all
-            remove(item.filename)
 
 
 def made_save_handler(save_handler: Any, save_on_rank: int) -> SaveHandler:

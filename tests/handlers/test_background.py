@@ -479,3 +479,49 @@ def test_the_program_ends_when_all_is_written(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM, str(written)], capture_output=True, text=True, check=False)
     assert (0, "") == (done.returncode, done.stderr)
     assert written.exists()
+
+
+@pytest.mark.parametrize("error", [None, OSError("disk full")])
+def test_what_is_saved_at_an_event_within_the_last_one_is_written_at_once(error: BaseException | None) -> None:
+    """An event of one's own that is sent at COMPLETED is an end, too: nobody would wait any more."""
+    trainer, _, slow, _ = training(event=None)
+    trainer.register_events("done")
+    handler = Checkpoint({"value": Value(), "trainer": trainer}, slow, asynchronous=True)
+    trainer.add_event_handler("done", handler)
+    trainer.add_event_handler(Events.COMPLETED, lambda: trainer.fire_event("done"))
+    slow.go_on.set()
+    slow.error = error
+    if error is None:
+        trainer.run([0, 1])
+        assert ["checkpoint_2.pt"] == list(slow.saved)
+    else:
+        with pytest.raises(OSError, match="disk full"):
+            trainer.run([0, 1])
+
+
+def test_a_list_that_is_saved_has_no_file_that_is_still_being_written() -> None:
+    """Else it would promise a file that never comes if the program is killed."""
+    trainer, _, slow, handler = training()
+    states: list[Any] = []
+
+    @trainer.on(THIRD)
+    def save() -> None:
+        threading.Timer(0.05, slow.go_on.set).start()
+        states.append((handler.state_dict(), list(slow.saved)))
+
+    trainer.run(range(4))
+    assert [({"saved": [(2, "value_2.pt")]}, ["value_2.pt"])] == states
+
+
+def test_the_thread_that_writes_and_a_forked_process_wait_for_nobody() -> None:
+    """The one would wait for itself, the other for a thread that it does not have."""
+    background, results, go_on = Background(), list[Any](), threading.Event()
+    background.start(lambda: results.append((go_on.wait(LONG), background.join(), background.wait())))
+    child = os.fork()
+    if child == 0:
+        background.join()
+        os._exit(7 if background.wait() is None else 1)
+    assert 7 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    go_on.set()
+    background.wait()
+    assert [(True, None, None)] == results

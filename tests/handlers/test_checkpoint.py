@@ -25,6 +25,7 @@ from ignite_signals.handlers import (
     Checkpoint,
     CheckpointEvents,
     DiskSaver,
+    TerminateOnNan,
     checkpoint,
     global_step_from_engine,
     resume_from,
@@ -126,7 +127,7 @@ def test_a_step_that_goes_back_is_saved_too() -> None:
         ("model_loss=0.2500.pt", {"score": 0.25, "score_name": "loss"}),
         ("best_model_loss=94.pt", {"score": 94, "score_name": "loss", "filename_prefix": "best"}),
         ("1-model-94.pt", {"score": 94, "step": True, "filename_pattern": "{global_step}-{name}-{score}.pt"}),
-        ("00002 0.25 p None", {"score": 0.25, "filename_pattern": "{name:.0}00002 {score:.2f} p {score_name}"}),
+        ("00002 0.25 p None.pt", {"score": 0.25, "filename_pattern": "{name:.0}00002 {score:.2f} p {score_name}.pt"}),
         ("net.pt", {"filename_prefix": "net", "filename_pattern": "{filename_prefix}.{ext}"}),
     ],
 )
@@ -399,7 +400,7 @@ def test_it_tells_nothing_where_nothing_is_saved() -> None:
 
 
 def test_the_count_of_what_was_saved_goes_on(tmp_path) -> None:
-    """It is saved with the trainer; a file is told of when it is written, so it does not count itself."""
+    """It is saved with the trainer; the file in which it is counts, though it is told of only when it is written."""
 
     def program(epochs: int) -> int:
         trainer = idle()
@@ -408,7 +409,7 @@ def test_the_count_of_what_was_saved_goes_on(tmp_path) -> None:
         handler.resume_from()
         return trainer.run([0], max_epochs=epochs).saved_checkpoint
 
-    assert [2, 4] == [program(2), program(5)]
+    assert [2, 5] == [program(2), program(5)]
 
 
 def test_it_comes_last_whatever_the_order() -> None:
@@ -840,7 +841,7 @@ def test_it_is_described() -> None:
     trainer.add_event_handler(EPOCH(every=2), Checkpoint({"model": nn.Linear(1, 1)}, "/tmp"))
     [line] = [line for line in trainer.describe().splitlines() if "Checkpoint" in line]
     assert "Every(2)" in line
-    assert "-200" in line
+    assert "-199" in line
 
 
 def test_parallel_models_are_unwrapped(tmp_path) -> None:
@@ -945,3 +946,145 @@ def test_the_module_offers_what_ignites_does() -> None:
     theirs = pytest.importorskip("ignite.handlers.checkpoint")
     assert set(theirs.__all__) <= set(checkpoint.__all__)
     assert all(hasattr(checkpoint, name) for name in checkpoint.__all__)
+
+
+# Lists of other handlers, and files of others
+
+
+def kept_after(folder: Path, epochs: int, *handlers: Any) -> list[Any]:
+    """Train with handlers that are made for the trainer, resumed by the last of them; return their lists."""
+    trainer = idle()
+    made = [make(trainer) for make in handlers]
+    for handler in made:
+        trainer.add_event_handler(EPOCH, handler)
+    made[-1].resume_from()
+    trainer.state.metrics["accuracy"] = 0.5
+    trainer.run([0], max_epochs=epochs)
+    return [[name for _, name in handler.state_dict()["saved"]] for handler in made]
+
+
+def test_handlers_without_prefix_do_not_take_over_the_list_of_one_another(tmp_path) -> None:
+    """Made in another order after a resume, each keeps its own files: the best is not removed as an old last."""
+
+    def last(trainer: Engine) -> Checkpoint:
+        return Checkpoint({"counter": Counter(), "trainer": trainer}, tmp_path)
+
+    def best(trainer: Engine) -> Checkpoint:
+        scores = iter([0.9, 0.1, 0.1, 0.1])
+        return Checkpoint(
+            {"counter": Counter()},
+            tmp_path,
+            score_function=lambda engine: next(scores),
+            global_step_transform=global_step_from_engine(trainer),
+        )
+
+    assert [["counter_1_0.9000.pt"], ["checkpoint_2.pt"]] == kept_after(tmp_path, 2, best, last)
+    trainer = idle()
+    resumed, other = last(trainer), best(trainer)
+    with pytest.warns(UserWarning, match="leaves checkpoints of another one alone"):
+        resumed.resume_from()
+    assert {"checkpoint_2.pt", "counter_1_0.9000.pt"} == set(files(tmp_path))
+    assert ([], []) == (resumed.state_dict()["saved"], other.state_dict()["saved"])
+
+
+def test_handlers_with_the_same_names_warn(tmp_path) -> None:
+    """Each would remove the files of the other."""
+    trainer = idle()
+    first = Checkpoint({"a": Counter(), "trainer": trainer}, tmp_path)
+    with pytest.warns(UserWarning, match="saves under the names of another Checkpoint"):
+        Checkpoint({"a": Counter(), "trainer": trainer}, tmp_path)
+    Checkpoint({"a": Counter(), "trainer": trainer}, tmp_path, "other")
+    assert first.state_name is None
+
+
+def test_it_resumes_only_from_files_of_its_own_names(tmp_path) -> None:
+    """A teacher in the same folder, or one with another prefix, is none of a student's."""
+    teacher, student = Counter(), Counter()
+    teacher.value = 7
+    engine = idle()
+    engine.add_event_handler(EPOCH, Checkpoint({"teacher": teacher}, tmp_path))
+    engine.add_event_handler(EPOCH, Checkpoint({"student": teacher}, tmp_path, "big"))
+    engine.run([0])
+    assert None is Checkpoint({"student": student}, tmp_path).resume_from()
+    assert 0 == student.value
+    assert tmp_path / "big_student_1.pt" == Checkpoint({"student": student}, tmp_path, "big").resume_from()
+    assert 7 == student.value
+
+
+def test_resuming_removes_what_a_killed_program_left(tmp_path) -> None:
+    """A file that the new one superseded; but nothing of its own folder where it resumes from another one."""
+
+    def program(folder: Path) -> tuple[Engine, Checkpoint]:
+        trainer = idle()
+        return trainer, Checkpoint({"trainer": trainer}, folder, n_saved=1)
+
+    trainer, handler = program(tmp_path / "a")
+    handler.save_handler.remove = lambda filename: None  # killed before
+    trainer.add_event_handler(EPOCH, handler)
+    trainer.run([0], max_epochs=2)
+    assert ["trainer_1.pt", "trainer_2.pt"] == files(tmp_path / "a")
+    trainer, handler = program(tmp_path / "b")
+    trainer.add_event_handler(EPOCH, handler)
+    trainer.run([0], max_epochs=1)
+    _, other = program(tmp_path / "b")
+    other.resume_from(tmp_path / "a")
+    assert ["trainer_1.pt"] == files(tmp_path / "b")
+    assert {"saved": []} == other.state_dict()
+    _, own = program(tmp_path / "a")
+    own.resume_from()
+    assert ["trainer_2.pt"] == files(tmp_path / "a")
+
+
+@pytest.mark.parametrize("pattern", ["", "model", "{name}_{global_step}.pth", "{name}_{global_step}"])
+def test_names_that_would_not_be_found_again_are_refused(tmp_path, pattern: str) -> None:
+    """`resume_from` looks at files that end in .pt."""
+    with pytest.raises(ValueError, match=r"filename_pattern must end in \.pt or \.{ext}"):
+        Checkpoint({"a": Counter()}, tmp_path / "new", filename_pattern=pattern)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_handler_without_the_trainer_comes_before_one_that_has_it() -> None:
+    """So that the trainer's file has its new list."""
+    trainer, store = idle(), Store()
+    trainer.add_event_handler(EPOCH, Checkpoint({"a": Counter(), "trainer": trainer}, store))
+    trainer.add_event_handler(EPOCH, model := Checkpoint({"b": Counter()}, store, n_saved=2))
+    trainer.run([0])
+    assert ["b_1.pt", "checkpoint_1.pt"] == list(store.kept)
+    saved_list = store.kept["checkpoint_1.pt"]["trainer"]["attached"]["Checkpoint"]
+    assert model.state_dict() == saved_list or {"saved": [(1, "checkpoint_1.pt")]} == saved_list
+
+
+def test_nan_does_not_replace_the_last_good_one(tmp_path) -> None:
+    """Once TerminateOnNan has asked for the end, nothing is saved, with a warning; the next run saves again."""
+    outputs = iter([1.0, float("nan"), 1.0])
+    trainer = Engine(lambda engine, batch: next(outputs))
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, TerminateOnNan())
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, Checkpoint({"trainer": trainer}, tmp_path))
+    with pytest.warns(UserWarning, match="TerminateOnNan has found NaN or infinity at iteration 2"):
+        trainer.run([0, 1, 2])
+    assert ["trainer_1.pt"] == files(tmp_path)
+    trainer.run([0], max_epochs=1)
+    assert "completed" == trainer.state.stop_reason
+
+
+def test_an_interrupt_after_the_file_is_in_its_place_keeps_it_in_the_list(tmp_path, monkeypatch) -> None:
+    """It is there, and has to be removed one day."""
+    trainer = idle()
+    handler = Checkpoint({"trainer": trainer}, tmp_path)
+    write = handler.save_handler.__class__.__call__
+
+    def interrupted(self: Any, *arguments: Any) -> None:
+        write(self, *arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(type(handler.save_handler), "__call__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        handler(trainer)
+    assert (["trainer_0.pt"], {"saved": [(0, "trainer_0.pt")]}) == (files(tmp_path), handler.state_dict())
+
+
+@pytest.mark.parametrize("strange", ["no", 3, None])
+def test_asynchronous_is_true_or_false(tmp_path, strange: Any) -> None:
+    """A word is no truth."""
+    with pytest.raises(TypeError, match="asynchronous must be True or False, got"):
+        Checkpoint({"a": Counter()}, tmp_path, asynchronous=strange)

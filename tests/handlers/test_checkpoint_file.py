@@ -8,12 +8,14 @@ import io
 import os
 import pickle
 import random
+import re
 import resource
 import stat
 import subprocess
 import sys
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from torch import nn
 
 from ignite_signals.engine import Engine, Events
 from ignite_signals.exceptions import DamagedCheckpointError
-from ignite_signals.handlers import Checkpoint, checkpoint_file
+from ignite_signals.handlers import Checkpoint, checkpoint_file, resume_from
 from support.folders import as_ordinary_user, contents, reachable_folder
 
 TINY = {"w": torch.tensor([1.0, 2.0]), "epoch": 3}
@@ -559,3 +561,99 @@ def test_without_locks_it_writes_and_removes_nothing(monkeypatch, tmp_path):
     checkpoint_file.remove_left_over(tmp_path)
     checkpoint_file.write(TINY, tmp_path / "x.pt")
     assert [".old.0123abcd.tmp", "x.pt"] == names(tmp_path)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return what the clock says, as a list of one number; this process has not seen any folder."""
+    now = [1000]
+    monkeypatch.setattr(checkpoint_file.time, "time_ns", lambda: now[0])
+    monkeypatch.setattr(checkpoint_file, "_NEWEST", {})
+    return now
+
+
+@pytest.mark.parametrize("is_new_process", [False, True])
+@pytest.mark.parametrize("atomic", [False, True])
+def test_time_goes_on_though_the_clock_is_put_back(atomic, is_new_process, clock, tmp_path, monkeypatch):
+    """A file is later than all others of its folder, those of another machine too; then the clock is right again."""
+    times = []
+    for name, clock[0] in (("a", 1000), ("a", 500), ("b", 400), ("b", 1002), ("c", 5000)):
+        if is_new_process:
+            monkeypatch.setattr(checkpoint_file, "_NEWEST", {})
+        checkpoint_file.write(TINY, tmp_path / f"{name}.pt", atomic)
+        times.append(checkpoint_file.saved_at(tmp_path / f"{name}.pt"))
+    assert [1000, 1001, 1002, 1003, 5000] == times
+
+
+def test_the_newest_after_the_clock_was_put_back_is_resumed_from(clock, tmp_path, monkeypatch):
+    """The one that was written last, though time and number of the first are higher."""
+    for number, clock[0] in ((9, 1000), (1, 10)):
+        monkeypatch.setattr(checkpoint_file, "_NEWEST", {})
+        saved = {"iteration": number, "epoch_length": 1, "max_epochs": 9}
+        checkpoint_file.write({"trainer": saved}, tmp_path / f"x_{number}.pt")
+    assert tmp_path / "x_1.pt" == resume_from(tmp_path, {"trainer": Engine(lambda engine, batch: None)})
+
+
+def test_each_folder_is_read_once_and_has_its_own_time(clock, tmp_path, monkeypatch):
+    """Whatever path leads to it; other folders and other files are of no account, nor are those that say nonsense."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    read = []
+    original = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda path: read.append(path) or original(path))
+    archive = io.BytesIO()
+    torch.save(TINY, archive)
+    for name, when in (("other/x.pt", 3000), ("x.txt", 4000), ("x.pt", 2000), ("damaged.pt", 10**20 - 1)):
+        (tmp_path / name).write_bytes(archive.getvalue()[:-2] + trailer(when))
+    (tmp_path / "folder.pt").mkdir()
+    os.mkfifo(tmp_path / "pipe.pt")
+    times = []
+    for name in ("y.pt", "link/y.pt", "other/y.pt"):
+        checkpoint_file.write(TINY, tmp_path / name)
+        times.append(checkpoint_file.saved_at(tmp_path / name))
+    assert [2001, 2002, 3001] == times
+    assert [tmp_path, tmp_path / "other"] == read
+
+
+def trailer(when: int) -> bytes:
+    return checkpoint_file._COMMENT_LENGTH + checkpoint_file._HEADER % when + b"%08x" % 0
+
+
+def test_files_of_others_count_by_their_last_change(clock, tmp_path):
+    """As they do where the newest is looked for."""
+    torch.save(TINY, tmp_path / "theirs.pt")
+    os.utime(tmp_path / "theirs.pt", ns=(0, 10**12))
+    checkpoint_file.write(TINY, tmp_path / "x.pt")
+    assert 10**12 + 1 == checkpoint_file.saved_at(tmp_path / "x.pt")
+
+
+def test_the_last_time_of_all_still_fits(clock, tmp_path):
+    """A time that has no later one is not exceeded, so that the file stays readable."""
+    (tmp_path / "x.pt").write_bytes(bytes(99) + trailer(10**20 - 2))
+    for _ in range(2):
+        checkpoint_file.write(TINY, tmp_path / "y.pt")
+    assert (3, 10**20 - 1) == (
+        checkpoint_file.read(tmp_path / "y.pt")["epoch"],
+        checkpoint_file.saved_at(tmp_path / "y.pt"),
+    )
+
+
+def test_threads_that_write_at_once_give_each_file_its_own_time(clock, tmp_path):
+    """Two handlers may write to one folder in the background."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: checkpoint_file.write(TINY, tmp_path / f"{number}.pt"), range(40)))
+    assert set(range(1000, 1040)) == {checkpoint_file.saved_at(path) for path in tmp_path.iterdir()}
+
+
+def test_an_empty_file_is_called_empty(tmp_path):
+    """The error gives a reason, where that of torch has none; so does that of an old file of which little is left."""
+    (tmp_path / "x.pt").touch()
+    torch.save(TINY, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    (tmp_path / "old.pt").write_bytes((tmp_path / "old.pt").read_bytes()[:1])
+    messages = []
+    for name in ("x.pt", "old.pt"):
+        with pytest.raises(DamagedCheckpointError) as caught:
+            checkpoint_file.read(tmp_path / name)
+        messages.append(str(caught.value).removeprefix(f"{tmp_path / name} "))
+    assert "is empty: writing it was cut short, or it is no checkpoint" == messages[0]
+    assert re.fullmatch("cannot be read: .{5,}", messages[1])

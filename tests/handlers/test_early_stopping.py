@@ -180,7 +180,7 @@ class TestStopping:
         reason = trainer.run([0], max_epochs=9).stop_reason
 
         assert reason is not None
-        assert ("terminated", "EarlyStopping") == (reason, str(reason.by).partition(" ")[0])
+        assert ("terminated", "EarlyStopping") == (reason, reason.by)
 
     def test_keeps_no_cycle_with_the_trainer(self) -> None:
         """A trainer whose evaluator has the handler is freed by reference counting."""
@@ -416,6 +416,161 @@ class TestResuming:
         assert stopping.trainer is None
 
 
+class Program:
+    """A training that is started again and again: its scores do not improve after the second epoch."""
+
+    def __init__(
+        self, saved: dict[str, Any] | None = None, patience: int = 2, scores: Any = (1, 2, 2, 1, 3, 0)
+    ) -> None:
+        self.trainer = Engine(nothing)
+        self.evaluator = Engine(lambda engine, batch: scores[self.trainer.state.epoch - 1])
+        self.stopping = EarlyStopping(patience, output, self.trainer)
+        self.stopping.attach(self.evaluator)
+        self.trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: self.evaluator.run([0]))
+        self.saved: dict[str, Any] = {}
+        self.trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: self.saved.update(engine.state_dict()))
+        if saved is not None:
+            self.trainer.load_state_dict(saved)
+
+    def run(self) -> tuple[int, str]:
+        """Return after how many epochs it ends, and why."""
+        state = self.trainer.run([0, 0], max_epochs=6)
+        return state.epoch, repr(state.stop_reason)
+
+
+@pytest.fixture
+def finished() -> dict[str, Any]:
+    """Return what was saved at the end of a training that the handler ended."""
+    program = Program()
+    program.run()
+    return program.saved
+
+
+ENDED = (4, "'terminated' by EarlyStopping")
+
+
+class TestDecision:
+    def test_a_saved_decision_holds(self, finished: dict[str, Any]) -> None:
+        """Started again, a training that was ended makes no step, however often."""
+        runs = []
+        for _ in range(3):
+            program = Program(finished)
+            seen: list[Any] = []
+            for event in Events:
+                program.trainer.add_event_handler(event, lambda engine, seen=seen: seen.append(engine.last_event_name))
+            runs.append((program.run(), program.trainer.state.iteration, seen))
+            finished = program.trainer.state_dict()
+
+        assert [(ENDED, 8, [Events.STARTED, Events.TERMINATE, Events.COMPLETED])] * 3 == runs
+
+    def test_it_holds_inside_an_epoch(self) -> None:
+        """A score after any iteration may be the last one, and the next start goes no further."""
+        reached, saved = [], None
+        for _ in range(3):
+            trainer = Engine(nothing)
+            stopping = EarlyStopping(2, lambda engine: -engine.state.iteration, trainer)
+            trainer.add_event_handler(Events.ITERATION_COMPLETED, stopping)
+            if saved is not None:
+                trainer.load_state_dict(saved)
+            reached.append(trainer.run(range(5)).iteration)
+            saved = trainer.state_dict()
+
+        assert [3, 3, 3] == reached
+
+    def test_it_says_how_to_go_on(self, finished: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+        """A warning tells why nothing was trained."""
+        with caplog.at_level(logging.WARNING):
+            Program(finished).run()
+
+        message = (
+            "no improvement on 2.0 in 2 scores when the state was saved, the run ends before its first batch; "
+            "to go on, give a larger patience or call reset() after loading"
+        )
+        assert [message] == caplog.messages
+
+    def test_a_larger_patience_goes_on(self, finished: dict[str, Any]) -> None:
+        """What is not exhausted any more ends nothing."""
+        assert (6, "'completed'") == Program(finished, patience=3).run()
+
+    @pytest.mark.parametrize("at_started", [False, True])
+    def test_reset_goes_on(self, finished: dict[str, Any], at_started: bool) -> None:
+        """Forgotten scores end nothing, also if a handler of STARTED forgets them."""
+        program = Program(finished)
+        if at_started:
+            program.trainer.add_event_handler(Events.STARTED, lambda: program.stopping.reset())
+        else:
+            program.stopping.reset()
+
+        assert (6, "'completed'") == program.run()
+
+    def test_a_better_score_at_the_start_goes_on(self, finished: dict[str, Any]) -> None:
+        """Other validation data may judge the loaded model better, before the first batch."""
+        program = Program(finished, scores=[0, 0, 0, 9, 10, 11])
+        program.trainer.add_event_handler(Events.STARTED, lambda: program.evaluator.run([0]))
+
+        assert (6, "'completed'") == program.run()
+
+    @pytest.mark.parametrize("is_loaded", [False, True])
+    def test_who_runs_it_again_goes_on(self, finished: dict[str, Any], is_loaded: bool) -> None:
+        """In the process where the run has ended, another call of `run` trains on until the next score."""
+        program = Program(finished if is_loaded else None, scores=[1, 2, 2, 1, 0, 0])
+
+        assert [ENDED, (5, ENDED[1]), (6, ENDED[1])] == [program.run() for _ in range(3)]
+
+    def test_a_training_that_starts_anew_is_not_ended(self) -> None:
+        """The scores alone, without the state of a trainer that goes on, end nothing before its first batch."""
+        trainer = Engine(nothing)
+        stopping = EarlyStopping(2, output, trainer)
+        stopping.load_state_dict({"counter": 2, "best_score": 1.0})
+
+        assert [(3, "completed"), (6, "completed")] == [
+            (state.iteration, str(state.stop_reason)) for state in (trainer.run([0] * 3, max_epochs=n) for n in (1, 2))
+        ]
+
+    def test_it_holds_where_the_state_is_loaded_at_started(self, finished: dict[str, Any]) -> None:
+        """A handler of STARTED may be what loads."""
+        program = Program(scores=[1, 2, 2, 1, 0, 0])
+        program.trainer.add_event_handler(Events.STARTED(once=1), lambda engine: engine.load_state_dict(finished))
+
+        assert [ENDED, (5, ENDED[1])] == [program.run() for _ in range(2)]
+
+    @pytest.mark.parametrize("copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_it_holds_in_a_copy(self, finished: dict[str, Any], copied: Any, order: int) -> None:
+        """A trainer that is copied after loading, together with the handler, is ended as the original is."""
+        trainer = Engine(nothing)
+        stopping = EarlyStopping(2, output, trainer)
+        stopping.attach(trainer, Events.ITERATION_COMPLETED)
+        trainer.load_state_dict(finished)
+        trainer_copy, stopping_copy = copied((trainer, stopping)[::order])[::order]
+
+        assert ["'terminated' by EarlyStopping"] * 2 == [
+            repr(engine.run([0, 0]).stop_reason) for engine in (trainer_copy, trainer)
+        ]
+        assert trainer_copy is stopping_copy.trainer
+
+    def test_it_keeps_no_cycle_with_the_trainer(self, finished: dict[str, Any]) -> None:
+        """After loading, too, a trainer is freed by reference counting."""
+        gc.disable()
+        try:
+            trainer = Engine(nothing)
+            stopping = EarlyStopping(2, output, trainer)
+            trainer.load_state_dict(finished)
+            gone = weakref.ref(trainer)
+            del trainer
+
+            assert (None, 2) == (gone(), stopping.counter)
+        finally:
+            gc.enable()
+
+    def test_what_is_loaded_without_a_trainer_ends_nothing(self) -> None:
+        """A handler whose trainer is gone takes a state."""
+        stopping = EarlyStopping(2, output, Engine(nothing))
+        stopping.load_state_dict({"counter": 2, "best_score": 1.0})
+
+        assert 2 == stopping.counter
+
+
 class TestArguments:
     @pytest.mark.parametrize("score", [1, 1.0, True, Fraction(1), np.float32(1), np.array(1.0), torch.tensor([[1.0]])])
     def test_any_number_is_a_score(self, score: Any) -> None:
@@ -445,7 +600,8 @@ class TestArguments:
         [
             ({"threshold": -0.1}, "threshold must be a finite number of at least 0, got -0.1"),
             ({"threshold": NAN}, "threshold must be a finite number of at least 0, got nan"),
-            ({"min_delta": INF}, "threshold must be a finite number of at least 0, got inf"),
+            ({"min_delta": INF}, "min_delta must be a finite number of at least 0, got inf"),
+            ({"min_delta_mode": "share"}, "min_delta_mode must be 'abs' or 'rel', got 'share'"),
             ({"threshold": True}, "threshold must be a finite number of at least 0, got True"),
             ({"threshold": 10**400}, "threshold must be a finite number of at least 0, got 1000"),
             ({"threshold": "1"}, "threshold must be a finite number of at least 0, got '1'"),

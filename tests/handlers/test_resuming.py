@@ -85,8 +85,10 @@ def test_foreign_files_are_as_old_as_the_file_system_says(tmp_path):
 def test_of_equal_times_the_higher_number_wins(tmp_path, monkeypatch):
     """Number 10 is after number 9, as people count."""
     monkeypatch.setattr(checkpoint_file.time, "time_ns", lambda: 5)
-    for number in (9, 10, 1):
-        save(tmp_path / f"c_{number}²_x.pt", number)
+    for number in (9, 10, 1):  # in folders of their own, as those of one have times that differ
+        (tmp_path / str(number)).mkdir()
+        save(tmp_path / str(number) / "c.pt", number)
+        (tmp_path / str(number) / "c.pt").rename(tmp_path / f"c_{number}²_x.pt")
     assert ("c_10²_x.pt", 10) == resumed(tmp_path)
 
 
@@ -272,7 +274,8 @@ def test_a_single_object_is_found_alone_or_among_others(tmp_path):
 def test_an_object_without_a_state_is_not_every_checkpoint(tmp_path):
     """A module without parameters is not what a checkpoint of something else was made of."""
     checkpoint_file.write({"value": 3}, tmp_path / "holder.pt")
-    assert None is resume_from(tmp_path, {"model": nn.ReLU()})
+    with pytest.warns(UserWarning, match=r"none of \['model'\]; the newest, holder.pt, has the states \['value'\]"):
+        assert None is resume_from(tmp_path, {"model": nn.ReLU()})
     checkpoint_file.write(nn.ReLU().state_dict(), tmp_path / "relu.pt")
     assert tmp_path / "relu.pt" == resume_from(tmp_path, {"model": nn.ReLU()})
 

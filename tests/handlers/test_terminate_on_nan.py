@@ -111,6 +111,38 @@ def test_the_run_says_that_it_was_terminated() -> None:
     assert ("terminated", [2]) == (state.stop_reason, seen)
 
 
+def test_the_run_says_that_terminate_on_nan_ended_it() -> None:
+    """The stop reason names the handler."""
+    engine = Engine(lambda engine, batch: batch)
+    TerminateOnNan().attach(engine)
+
+    assert "'terminated' by TerminateOnNan" == repr(engine.run([NAN]).stop_reason)
+
+
+def test_the_state_says_where_it_was_found() -> None:
+    """Until a later run is looked at, `state.not_finite_at` is the iteration; receivers of the end see it."""
+    engine, seen = Engine(lambda engine, batch: batch), []
+    TerminateOnNan().attach(engine)
+    engine.add_event_handler(
+        Events.ITERATION_COMPLETED | Events.TERMINATE | Events.COMPLETED,
+        lambda engine: seen.append(getattr(engine.state, "not_finite_at", None)),
+    )
+    engine.run([1.0, NAN, 2.0])
+    engine.run([1.0, 2.0, 3.0])
+
+    assert [None, 2, 2, 2, None] == seen[:5]
+    assert not hasattr(engine.state, "not_finite_at")
+
+
+def test_another_one_leaves_what_was_found() -> None:
+    """Of two handlers of an engine the second, which finds nothing, does not gainsay the first."""
+    engine = Engine(lambda engine, batch: batch)
+    TerminateOnNan(lambda output: output[0]).attach(engine)
+    TerminateOnNan(lambda output: output[1]).attach(engine)
+
+    assert 1 == engine.run([(NAN, 1.0)]).not_finite_at
+
+
 @pytest.mark.parametrize("output", [None, [None], {1.0}, object()])
 def test_refuses_what_it_cannot_look_at(output: Any) -> None:
     """An output that holds no number is an error, not a silent pass."""

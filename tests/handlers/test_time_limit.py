@@ -61,7 +61,7 @@ def test_a_handler_to_be_added() -> None:
     trainer.add_event_handler(Events.EPOCH_COMPLETED, limit)
     state = trainer.run(range(2), max_epochs=9)
 
-    assert (2, True) == (state.epoch, state.stop_reason is not None and "TimeLimit" in str(state.stop_reason.by))
+    assert (2, "'terminated' by TimeLimit") == (state.epoch, repr(state.stop_reason))
 
 
 def test_time_before_the_run_counts() -> None:
