@@ -1,4 +1,4 @@
-"""Build the site: pages in MyST, the API from the docstrings, the figure from a run of today."""
+"""Build the site: pages in MyST, the API from the docstrings, the figures from runs of today."""
 
 from __future__ import annotations
 
@@ -29,5 +29,6 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 napoleon_use_ivar = True
 
-# The figure is drawn anew where the engine's events, or its script, have changed.
-subprocess.run([sys.executable, str(Path(__file__).parent / "figures" / "timeline.py")], check=True)
+# A figure is drawn anew where what it shows, or its script, has changed.
+for figure in ("timeline.py", "on_disk.py"):
+    subprocess.run([sys.executable, str(Path(__file__).parent / "figures" / figure)], check=True)

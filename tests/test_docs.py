@@ -199,14 +199,28 @@ def test_links_lead_to_files_that_there_are(page):
     assert [] == [link for link in links_of(page) if not (page.parent / link).exists()]
 
 
-@pytest.fixture(scope="module")
-def timeline() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("timeline", DOCS / "figures" / "timeline.py")
+# RESULT_OF_THE_RUN, TODO_LATER and TODO.
+PLACEHOLDER = re.compile(r"\b(?:RESULT_|TODO)[A-Z0-9_]*\b")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_is_still_to_be_filled_in(page):
+    """What was to be put in later is in its place."""
+    assert [] == PLACEHOLDER.findall(page.read_text(encoding="utf-8"))
+
+
+def script_of(figure: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(figure, DOCS / "figures" / f"{figure}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def timeline() -> ModuleType:
+    return script_of("timeline")
 
 
 def test_the_figure_shows_the_run_that_its_script_records(timeline):
@@ -225,6 +239,17 @@ def test_the_figure_s_run_holds_an_evaluation_in_every_epoch(timeline):
     ]
 
 
+def test_the_figure_of_a_save_shows_what_its_script_records():
+    """Each kill leaves a whole checkpoint: the one before until the new file has its name, that one from there on."""
+    on_disk = script_of("on_disk")
+    save = on_disk.record()
+    assert ["training", "open", "write", "fsync", "rename", "fsync folder", "delete"] == [
+        stretch.operation for stretch in save.stretches
+    ]
+    assert ["checkpoint_20.pt"] * 4 + ["checkpoint_30.pt"] * 3 == [stretch.loads for stretch in save.stretches]
+    assert on_disk.is_current(on_disk.FIGURE, save), "draw it anew: python docs/figures/on_disk.py"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_says_what_is_strange_in_its_outputs(page):
     """Readers learn what `train.py` is, and that `...` is not what was printed."""
@@ -241,6 +266,12 @@ def test_a_wrong_output_is_noticed(tmp_path):
     python, text = blocks_of(page)
     assert text.follows == python
     assert ("1\n", "2\n") == (output_of(python, {}), text.text)
+
+
+def test_a_placeholder_is_noticed():
+    """The names of events and results in small letters are none."""
+    text = "RESULT_OF_5_RUNS, then TODO_LATER, TODO and COMPLETED, a RESULT, the result_of_it"
+    assert ["RESULT_OF_5_RUNS", "TODO_LATER", "TODO"] == PLACEHOLDER.findall(text)
 
 
 def test_an_error_in_a_block_tells_its_place():

@@ -224,7 +224,8 @@ class Checkpoint:
     def _is_spoiled(self, engine: Engine) -> bool:
         """Tell whether `TerminateOnNan` has ended the training, whose weights are not to replace the last good ones."""
         for each in (engine, *self._engines()):
-            if each.should_terminate and hasattr(each.state, "not_finite_at"):
+            ends = each.should_terminate or not each.is_under_way  # an attribute of a former run may still be there
+            if ends and hasattr(each.state, "not_finite_at"):
                 warnings.warn(
                     f"no checkpoint is saved: TerminateOnNan has found NaN or infinity at iteration "
                     f"{each.state.not_finite_at} of {each!r}",

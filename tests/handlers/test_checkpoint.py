@@ -29,6 +29,7 @@ from ignite_signals.handlers import (
     checkpoint,
     global_step_from_engine,
     resume_from,
+    terminate_on_nan,
 )
 from support.copying import every_copy
 
@@ -1088,3 +1089,14 @@ def test_asynchronous_is_true_or_false(tmp_path, strange: Any) -> None:
     """A word is no truth."""
     with pytest.raises(TypeError, match="asynchronous must be True or False, got"):
         Checkpoint({"a": Counter()}, tmp_path, asynchronous=strange)
+
+
+def test_nan_that_is_found_at_the_end_does_not_replace_the_last_good_one(tmp_path, monkeypatch) -> None:
+    """As where TerminateOnNan waits for the device only now and then, and the run ends before."""
+    monkeypatch.setattr(terminate_on_nan, "_is_at_hand", lambda tensor: False)
+    trainer = Engine(lambda engine, batch: torch.tensor(float("nan")))
+    TerminateOnNan(every=50).attach(trainer)
+    trainer.add_event_handler(Events.COMPLETED, Checkpoint({"trainer": trainer}, tmp_path))
+    with pytest.warns(UserWarning, match="TerminateOnNan has found NaN or infinity at iteration 2"):
+        trainer.run([0, 1, 2], max_iters=2)
+    assert [] == files(tmp_path)
