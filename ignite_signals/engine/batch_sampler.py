@@ -19,6 +19,7 @@ __all__ = [
     "batch_seed",
     "has_state",
     "reproducible",
+    "take_over",
     "update_dataloader",
 ]
 
@@ -147,19 +148,6 @@ def update_dataloader(dataloader: DataLoader[Any], new_batch_sampler: Any) -> Da
     return updated
 
 
-def _reproducible(data: Any, current: Any) -> Any:
-    """Return data whose order can be drawn again, which is the current data where that was made of it."""
-    if not isinstance(data, DataLoader) or isinstance(data.batch_sampler, ReproducibleBatchSampler):
-        return data
-    if getattr(current, "_made_reproducible_of", None) is data:
-        return current  # with its workers, where these persist
-    if data_length(data.batch_sampler) is None:  # none, or one without an end, such as that of a stream
-        return data
-    updated = update_dataloader(data, ReproducibleBatchSampler(data.batch_sampler))
-    updated.__dict__["_made_reproducible_of"] = data
-    return updated
-
-
 def has_state(data: Any) -> bool:
     """Tell whether data says where it is, and can be brought back there."""
     return callable(getattr(data, "state_dict", None)) and callable(getattr(data, "load_state_dict", None))
@@ -179,5 +167,20 @@ def reproducible(data: Any, current: Any) -> Any:
     if data_length(data.batch_sampler) is None:  # none, or one without an end, such as that of a stream
         return data
     updated = update_dataloader(data, ReproducibleBatchSampler(data.batch_sampler))
-    updated.__dict__["_made_reproducible_of"] = data
+    updated.__dict__ |= {"_made_reproducible_of": data, "_as_it_was": _attributes(data)}
     return updated
+
+
+def take_over(data: Any) -> None:
+    """Give data that was made reproducible the attributes that were set on the original since."""
+    if not isinstance(data, DataLoader) or "_made_reproducible_of" not in data.__dict__:
+        return
+    known = data.__dict__["_as_it_was"]
+    for name, value in _attributes(data.__dict__["_made_reproducible_of"]).items():
+        if name not in known or known[name] is not value:
+            data.__dict__[name] = known[name] = value
+
+
+def _attributes(data: DataLoader[Any]) -> dict[str, Any]:
+    """Return what a loader and one that was made of it have in common."""
+    return {name: value for name, value in data.__dict__.items() if name not in ("batch_sampler", "_iterator")}

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from ignite_signals.engine.batch_sampler import ReproducibleBatchSampler, has_state
+from ignite_signals.engine.batch_sampler import ReproducibleBatchSampler, has_state, take_over
 from ignite_signals.engine.limits import data_length
 from ignite_signals.engine.random_states import keep_random_state
 from ignite_signals.engine.stateful_loader import iterate
@@ -78,6 +78,7 @@ def given_first(got: list[Any], rest: Iterator[Any]) -> Iterator[Any]:
 
 def begun(data: Iterable[Any], seed: int, state: Any = None) -> Iterator[Any]:
     """Iterate over data from the beginning of a pass, which may lie in the midst of the data's own state."""
+    take_over(data)
     if state is not None and has_state(data):
         _restored(data, seed, state)
     _seed(data, seed)
@@ -92,6 +93,7 @@ def continued(
 
     What was got and not used comes first where the data's own state is one of after that.
     """
+    take_over(data)
     if flow.state is not None and has_state(data):
         batches = _restored(data, seed, flow.state)
         return iter(()) if _is_told_over(data, flow) else given_first(got, batches)

@@ -49,7 +49,14 @@ class DeterministicEngine(Engine):
     these: its state is saved with the engine's. The batch sampler of another `DataLoader` is replaced by a
     `ReproducibleBatchSampler`, which goes to a place without loading a sample; its workers seed themselves for each
     batch. Other data is skipped forward, which loads what it gives; where it has workers that persist, each pass has
-    new ones. While a run is on, `torch.backends.cudnn.deterministic` is True and `benchmark` False.
+    new ones. Its order comes back exactly where it is drawn from the global random numbers at the beginning of a pass,
+    before its first batch; so does what is drawn for each batch alone. An order that is drawn in the midst of a pass,
+    as by a generator without an end that shuffles anew after each round, is drawn in turn with the step and comes back
+    as another: give it a `torch.Generator` of its own.
+
+    An attribute that is set on a `DataLoader` while the run is on, as by a `set_epoch` of a subclass, counts from the
+    next pass on; what the loader sets on itself when it is iterated is found at `engine.state.dataloader`. While a run
+    is on, `torch.backends.cudnn.deterministic` is True and `benchmark` False.
 
     Args:
         process_function: the step, called as `process_function(engine, batch)`.
@@ -80,8 +87,10 @@ class DeterministicEngine(Engine):
     def _forget_place(self) -> None:
         # Where the run is in its data; None: to be found from the iteration.
         self._flow: Flow | None = None
-        # Whether the next iterator is to go on there, and whether it is over the very data that was left there.
+        # Until data is opened: whether to go on there, and whether it is the very data that was left there.
         self._continues = self._same_data = False
+        # Whether the random numbers are still to be put back, and whether the epoch was announced before.
+        self._restores = self._announces_again = False
 
     def _start_anew(self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
         self._check_seed()
@@ -99,13 +108,17 @@ class DeterministicEngine(Engine):
         if not loaded and state is not self._moved:
             self._forget_place()
             leaves_pass, self._rng_states = False, None
+        epoch = state.epoch
         super()._go_on(data, max_epochs, max_iters, epoch_length)
         self._draw_seed()
         self._continues, self._same_data = not leaves_pass, same_data
+        self._restores, self._announces_again = not leaves_pass, state.epoch < epoch
         if self._flow is not None:
             self._flow = replace(self._flow, opened=False)
-        if leaves_pass:
+        if leaves_pass and same_data:
             self._leave_pass()
+        elif leaves_pass:
+            self._begin_pass()
 
     def _prepare(self, data: Any) -> None:
         super()._prepare(reproducible(data, self.state.dataloader))
@@ -123,7 +136,7 @@ class DeterministicEngine(Engine):
             ValueError: it is empty.
         """
         check_data(data, None)
-        self._continues = self._same_data = False
+        self._begin_pass()
         super().set_data(reproducible(data, self.state.dataloader))
 
     def _drive(self) -> State:
@@ -138,22 +151,41 @@ class DeterministicEngine(Engine):
 
     def _remember(self) -> None:
         """Keep what a run needs that goes on from here, unless this one did not come to go on from the last one."""
-        if not self._continues:
+        if not self._restores:
             self._rng_states = get_rng_states()
         if self._flow is not None and self._flow.opened:
             self._flow.state = self._left_state()
 
     def _emit(self, event: Events, **payload: Any) -> None:
+        if event is Events.EPOCH_STARTED and not self._place.resumes_epoch(self.state) and not self._announces_again:
+            self._restore()  # what its receivers draw is new
         if event is Events.TERMINATE_SINGLE_EPOCH:
             self._leave_pass()
         super()._emit(event, **payload)
 
+    def _restore(self) -> None:
+        if self._restores:
+            set_rng_states(self._rng_states)
+        self._restores = self._announces_again = False
+
+    def _settle(self) -> None:
+        """Take note that data was opened: it is where the flow says."""
+        if self._flow is not None and self._flow.opened:
+            self._continues, self._same_data = False, True
+
+    def _begin_pass(self) -> None:
+        """Let the next batch begin a pass, over other data."""
+        self._continues = self._same_data = False
+        if self._flow is not None:
+            self._flow = Flow(self._flow.number + 1, self.state.iteration)
+
     def _leave_pass(self) -> None:
         """Let the next batch begin a pass, unless an iterator goes on where it was left."""
-        flow, state = self._flow, self.state
+        self._settle()
+        flow, state = self._next_flow() if self._continues else self._flow, self.state
         if flow is None or not (flow.given or state.dataloader is None):
             return
-        if self._is_left_iterator() and not flow.over:
+        if (self._same_data or self._continues) and isinstance(state.dataloader, Iterator) and not flow.over:
             self._flow = replace(flow, began=state.iteration - flow.given, opened=False)
         else:
             left = self._left_state() if flow.opened else flow.state
@@ -185,10 +217,10 @@ class DeterministicEngine(Engine):
         A pass is seeded when its first batch is fetched, after the receivers that come before; random numbers are
         put back at once, because these receivers may draw some.
         """
+        self._settle()
         state, flow = self.state, self._next_flow()
         assert state.seed is not None
-        if self._continues:
-            set_rng_states(self._rng_states)
+        self._restore()
         seed = (state.seed + flow.number) % SEEDS
         batches = None
         if state.dataloader is not None:
@@ -197,8 +229,11 @@ class DeterministicEngine(Engine):
             flow.opened = True
             if flow.began == state.iteration:
                 manual_seed(seed)
-        self._flow, self._continues, self._same_data = flow, False, True
+        self._flow = flow
         return batches
+
+    def _taken_before(self, taken: int) -> int:
+        return 0  # what was taken is not given again: an iterator goes to the place
 
     def _next_flow(self) -> Flow:
         """Return where the next batch is to come from."""
@@ -212,7 +247,7 @@ class DeterministicEngine(Engine):
                 or state.iteration - flow.began != state.epoch_length
             ):
                 return replace(flow, opened=False)
-        elif flow is not None and self._same_data and not flow.opened:
+        elif flow is not None and not flow.opened:
             return flow  # which is still to come
         return Flow(0 if flow is None else flow.number + 1, state.iteration)
 
@@ -247,7 +282,7 @@ class DeterministicEngine(Engine):
         """
         seed, flow = self.state.seed, self._flow
         saved = super().state_dict() | {"seed": None if seed is None else int(seed)}
-        kept = self._rng_states if self._continues or not self._running else None
+        kept = self._rng_states if self._restores or not self._running else None
         saved["rng_states"] = get_rng_states() if kept is None and self._running else kept
         return saved if flow is None else saved | self._saved_flow(flow)
 
@@ -283,7 +318,7 @@ class DeterministicEngine(Engine):
             number, taken, over = place
             state = copy.deepcopy(state_dict.get("data"))
             self._flow = Flow(number, self.state.iteration - taken, taken, over, state)
-        self._continues = True
+        self._continues = self._restores = True
 
 
 def _checked(saved: Mapping[str, Any]) -> tuple[int, int, bool] | None:

@@ -165,6 +165,7 @@ class Engine(Saveable):
                 " max_epochs or max_iters to extend it, or call reset() to start anew",
                 stacklevel=stack_level(),
             )
+            self.state.stop_reason = StopReason("completed")
             return self.state
         else:
             self._start_anew(data, *limits)
@@ -202,14 +203,19 @@ class Engine(Saveable):
         state.epoch_length = epoch_length or data_length(data)
         state.batch = state.output = None
         state.metrics = {}  # not cleared: what the last run returned belongs to its caller
-        self._place.position, self._place.ending = 0, False
+        self._place.start_anew()
         self._prepare(data)
 
     def _go_on(self, data: Any, max_epochs: int | None, max_iters: int | None, epoch_length: int | None) -> None:
         state = self.state
         check_extension(state, max_epochs, max_iters, epoch_length)
         check_data(data, state.epoch_length or epoch_length)
+        if self._place.is_loaded and epoch_length is None and data_length(data) not in (None, state.epoch_length):
+            self._tell_of_other_data(data_length(data))
         extend(state, max_epochs, max_iters)
+        self._place.keeps_iterator = (
+            not self._place.is_loaded and data is state.dataloader and isinstance(data, Iterator)
+        )
         if state.epoch_length is None:
             state.epoch_length = epoch_length or data_length(data)
             if self._place.is_loaded and state.epoch_length is not None and not (state.epoch or self._place.position):
@@ -219,6 +225,14 @@ class Engine(Saveable):
         else:
             state.epoch -= self._place.counted
         self._prepare(data)
+
+    def _tell_of_other_data(self, length: int | None) -> None:
+        """Warn of data that may not be what the loaded state was trained on; the user may know why."""
+        if self.state.epoch_length is not None:
+            self.logger.warning(
+                "%r goes on with %d iterations an epoch, as its loaded state says, and the data has %d batches",
+                *(self, self.state.epoch_length, length),
+            )
 
     def _prepare(self, data: Any) -> None:
         self._requests.clear()
@@ -332,7 +346,7 @@ class Engine(Saveable):
     def _loop(self) -> Generator[int, None, StopIteration | None]:
         """Run epochs from the state to its limit: with `_iterate`, the one run loop.
 
-        The first epoch begins after `_position` batches. It yields where the run pauses: how many
+        The first epoch begins after `_place.position` batches. It yields where the run pauses: how many
         batches of the epoch were taken. A StopIteration is returned, which a generator cannot raise.
         """
         state, clock, times = self.state, self._clock, self.state.times
@@ -344,7 +358,7 @@ class Engine(Saveable):
                     yield self._place.position
                 while self._place.completes_epoch(self.state) or not (self._exhausted or is_done(state)):
                     state.epoch += 1
-                    self._place.is_open, self._place.before = True, state.iteration - self._place.position
+                    self._place.open_epoch(state.iteration)
                     self._phase, epoch_began, skip = "epoch", clock(), False
                     try:
                         if self._reach(Events.EPOCH_STARTED):
@@ -357,7 +371,8 @@ class Engine(Saveable):
                         self._phase, self._batches = "between", None
                         if self._reach(Events.TERMINATE_SINGLE_EPOCH, iter_counter=self._place.position):
                             yield 0
-                    self._phase, self._place.position, self._place.is_open = "between", 0, False
+                    self._phase = "between"
+                    self._place.close_epoch()
                     times["EPOCH_COMPLETED"] = clock() - epoch_began
                     if not skip and self._reach(Events.EPOCH_COMPLETED):
                         yield 0
@@ -409,7 +424,7 @@ class Engine(Saveable):
                     state.batch = next(batches, end)
                     if state.batch is end:
                         state.batch = None
-                        if self._ends_first_pass(now - before):
+                        if self._ends_first_pass(now - before - self._taken_before(taken)):
                             break
                         if self._reach(Events.DATALOADER_STOP_ITERATION):
                             yield now - before
@@ -498,6 +513,10 @@ class Engine(Saveable):
             return False
         self.state.epoch_length = taken
         return True
+
+    def _taken_before(self, taken: int) -> int:
+        """Return how many of the batches that an epoch had when it was announced are given again, or left out."""
+        return 0 if self._place.keeps_iterator else taken
 
     def _first_batch_of_new_pass(self) -> Any:
         """Iterate the data anew and return its first batch; where it has none, the run is exhausted."""

@@ -23,6 +23,24 @@ class Place:
     is_loaded: bool = False
     # How the end of the epoch was asked for when the state was saved that was loaded.
     ending: bool | str = False
+    # Whether a run goes on with the iterator of the one before.
+    keeps_iterator: bool = False
+
+    def start_anew(self) -> None:
+        """Begin before the first epoch."""
+        self.position, self.ending, self.keeps_iterator = 0, False, False
+
+    def open_epoch(self, iteration: int) -> None:
+        """Begin an epoch, or go on in it."""
+        self.is_open, self.before = True, iteration - self.position
+
+    def close_epoch(self) -> None:
+        """Complete the epoch: the next one has had no batches."""
+        self.is_open, self.position = False, 0
+
+    def resumes_epoch(self, state: State) -> bool:
+        """Tell whether the next epoch is one that was begun before."""
+        return self.position > 0 or self.completes_epoch(state)
 
     def completes_epoch(self, state: State) -> bool:
         """Tell whether the run goes on where an epoch has had its last iteration, and is to be completed."""

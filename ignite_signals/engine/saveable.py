@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ignite_signals.engine import state_dict as saved
@@ -31,6 +31,8 @@ class Saveable(Observable, Stoppable):
     state_dict_user_keys: list[str]
     # What is saved with the engine though it owns no handler of it.
     _statefuls: list[Registered]
+    # What runs on each batch; by an attribute `statefuls` it says what of it is saved with the engine.
+    _process_function: Callable[[Any, Any], Any]
     # Where the run is, of the state that the last run moved.
     _place: Place
     _moved: State | None
@@ -50,7 +52,7 @@ class Saveable(Observable, Stoppable):
             weak: do not keep the object alive.
 
         Raises:
-            TypeError: it lacks a method, or the name is no string.
+            TypeError: it lacks a method, or one asks for other arguments, or the name is no string.
 
         >>> from torch import nn
         >>> from ignite_signals import Engine
@@ -75,7 +77,8 @@ class Saveable(Observable, Stoppable):
         """Return what a run needs to go on: its limits, its iteration, the counts of custom events.
 
         Attributes of the state that are named in `state_dict_user_keys` are added. `attached` has the states of the
-        objects that act on the engine: of each that owns a handler of it, or is registered, and has a `state_dict`.
+        objects that act on the engine: of each that owns a handler of it, or is registered, and has a `state_dict` that
+        is called without arguments. A step object lists what it owns in an attribute `statefuls`.
         """
         return saved.state_dict(self)
 
@@ -91,6 +94,8 @@ class Saveable(Observable, Stoppable):
             TypeError: it is not a mapping.
             ValueError: a key is missing, contradicts another or has no number; nothing was changed.
             RuntimeError: a run is under way, beyond STARTED.
+            Exception: what the `load_state_dict` of an attached object raises. The engine has its state then, and so
+                have the objects before; load a whole state before the run goes on.
 
         Warns of states of which nothing is attached, and of what is attached and has no state there.
 

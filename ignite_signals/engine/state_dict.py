@@ -5,7 +5,8 @@ It is plain data and tensors, so that `torch.load` takes it with `weights_only`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ def _place(engine: Saveable) -> dict[str, Any]:
 
     It cannot after an epoch that was cut short, or is about to be, in a first epoch of unknown length, and where the
     last iteration of an epoch is complete but the epoch is not. The end of the epoch may be about to tell of the
-    output, if that is a number.
+    output, if that is small.
     """
     state = engine.state
     epochs, taken = engine.place()
@@ -55,16 +56,62 @@ def _place(engine: Saveable) -> dict[str, Any]:
     place: dict[str, Any] = {"epochs": epochs, "taken": taken}
     if ending:
         place["terminate_epoch"] = ending
-    output = _plain(state.output)
-    if isinstance(output, int | float) or (isinstance(output, Tensor) and output.numel() == 1):
+    output = _small(state.output)
+    if output is not None:
         place["output"] = output
     return {"place": place}
 
 
+# How many values and characters an output may have to be saved, and how deep it may be nested.
+_MOST, _DEEPEST = 1000, 8
+
+
+class _NotSmall(Exception):  # noqa: N818  # not an error, but the way out of what is nested
+    """Say that a value is not to be saved."""
+
+
+def _small(output: Any) -> Any:
+    """Return an output as plain data if it is small, else None.
+
+    Small are numbers, strings, tensors of one element, and dicts, lists and tuples of not too many of these. A dict is
+    saved without the entries that are not small; a list or tuple without one of its places would be another.
+    """
+    try:
+        return _within(output, [_MOST], _DEEPEST)
+    except _NotSmall:
+        return None
+
+
+def _within(value: Any, left: list[int], depth: int) -> Any:
+    """Return a value as plain data, and take what it has off what is left."""
+    size = len(value) if isinstance(value, str) else 1
+    if size > left[0] or not depth:
+        raise _NotSmall
+    left[0] -= size
+    if isinstance(value, dict):
+        return dict(_entries(value, left, depth - 1))
+    if isinstance(value, list | tuple):  # a named tuple too, but torch.load knows only plain ones
+        places = (_within(each, left, depth - 1) for each in value)
+        return list(places) if isinstance(value, list) else tuple(places)
+    plain = None if isinstance(value, Tensor) and value.numel() != 1 else _plain(value)
+    if plain is None and value is not None:
+        raise _NotSmall
+    return plain
+
+
+def _entries(values: dict[Any, Any], left: list[int], depth: int) -> Iterator[tuple[Any, Any]]:
+    for key, value in values.items():
+        with contextlib.suppress(_NotSmall):
+            if isinstance(key, str | int):
+                yield _within(key, left, depth), _within(value, left, depth)
+
+
 def _plain(value: Any) -> Any:
     """Return a number, a string, a tensor or a dict of such as what `torch.load` takes for safe; None for all else."""
-    if isinstance(value, bool | str):
+    if isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str.__str__(value)  # of no class of its own
     if isinstance(value, Integral):  # numpy's too
         return int(value)
     if isinstance(value, Real):
@@ -78,7 +125,7 @@ def _plain(value: Any) -> Any:
 
 
 def load_state_dict(engine: Saveable, saved: Mapping[str, Any]) -> int:
-    """Set an engine's state from a state dict, all of it or nothing, and return how many batches its epoch had."""
+    """Set an engine's own state from a state dict, all of it or nothing, and return how many batches its epoch had."""
     limit, counter = _checked(engine, saved)
     state, length = engine.state, saved["epoch_length"]
     state.epoch_length = length = None if length is None else int(length)

@@ -19,6 +19,7 @@ import attrs
 from torch import nn
 from torch.optim import Optimizer
 
+from ignite_signals.engine.callables import Parameters
 from ignite_signals.engine.limits import stack_level
 from ignite_signals.engine.observable import Observable
 
@@ -39,7 +40,8 @@ class Stateful(Protocol):
         """Go on from what `state_dict` returned."""
 
 
-_METHODS = ("state_dict", "load_state_dict")
+# What must be there, and what it is called with.
+_METHODS: dict[str, tuple[Any, ...]] = {"state_dict": (), "load_state_dict": ({},)}
 
 # Programs list these themselves; a method of one may be a handler for any reason.
 _LISTED_BY_PROGRAMS = (Observable, nn.Module, Optimizer)
@@ -61,9 +63,12 @@ def registered(stateful: Any, name: str | None, weak: bool) -> Registered:
     Raises:
         TypeError: it cannot be saved and loaded, or the name is no string.
     """
-    for method in _METHODS:
+    for method, given in _METHODS.items():
         if isinstance(stateful, type) or not callable(getattr(stateful, method, None)):
             raise TypeError(f"stateful must be an object with a method {method}, got {stateful!r}")
+        if not Parameters(getattr(stateful, method)).take(given, {}):
+            takes = "a state dict alone" if given else "no arguments"
+            raise TypeError(f"stateful must be an object with a method {method} that takes {takes}, got {stateful!r}")
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a string, got {name!r}")
     return Registered(weakref.ref(stateful) if weak else functools.partial(_itself, stateful), name, weak)
@@ -76,12 +81,13 @@ def _itself(stateful: Any) -> Any:
 def attached(engine: Saveable) -> dict[str, Stateful]:
     """Return what is saved with an engine: by the name of its class, and its own after a colon where it has one.
 
-    A second one of the same name has the key `name#2`, and so on, in the order in which they were registered, then
-    of the events and the order of calling.
+    A second one of the same name has the key `name#2`, and so on: first what the step owns, then what was registered,
+    in that order, then by the events and the order of calling.
     """
     found: dict[int, tuple[Any, str | None]] = {}
     for owner, name in _owners(engine):
-        found.setdefault(id(owner), (owner, name))
+        known = found.setdefault(id(owner), (owner, name))
+        found[id(owner)] = owner, known[1] or name  # what the step owns may be registered for its name
     keyed: dict[str, Stateful] = {}
     for owner, name in found.values():
         name = name or _state_name(owner)
@@ -95,6 +101,8 @@ def attached(engine: Saveable) -> dict[str, Stateful]:
 
 
 def _owners(engine: Saveable) -> Iterator[tuple[Any, str | None]]:
+    for owner in _of_the_step(engine):
+        yield owner, None
     for entry in engine.registered_statefuls():
         owner = entry.get()
         if owner is not None:
@@ -106,19 +114,40 @@ def _owners(engine: Saveable) -> Iterator[tuple[Any, str | None]]:
                 yield owner, None
 
 
+def _of_the_step(engine: Saveable) -> list[Any]:
+    """Return what the step says to be a part of the training's state, by an attribute `statefuls`."""
+    step = _wrapped(engine._process_function)
+    if inspect.getattr_static(step, "statefuls", None) is None:
+        return []
+    return [owned for owned in step.statefuls if _can_be_saved(owned)]
+
+
 def _owner(handler: Any) -> Any:
     """Return the object with a state that a handler is, or is a method of; None where there is none."""
-    while isinstance(handler, functools.partial):
-        handler = handler.func
+    handler = _wrapped(handler)
     for owner in (handler, getattr(handler, "__self__", None)):
-        if not isinstance(owner, (type, *_LISTED_BY_PROGRAMS)) and all(_has(owner, method) for method in _METHODS):
+        if not isinstance(owner, (type, *_LISTED_BY_PROGRAMS)) and _can_be_saved(owner):
             return owner
     return None
 
 
-def _has(owner: Any, method: str) -> bool:
+def _wrapped(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+def _can_be_saved(owner: Any) -> bool:
+    return all(_has(owner, method, *given) for method, given in _METHODS.items())
+
+
+def _has(owner: Any, method: str, *given: Any) -> bool:
+    """Tell whether an object has a method to be called with what is given; another of that name is for another use."""
     # Not `getattr` alone: a mock, or what stands for another object, has any attribute that it is asked for.
-    return inspect.getattr_static(owner, method, None) is not None and callable(getattr(owner, method))
+    if inspect.getattr_static(owner, method, None) is None:
+        return False
+    found = getattr(owner, method)
+    return callable(found) and Parameters(found).take(given, {})
 
 
 def _state_name(owner: Any) -> str | None:

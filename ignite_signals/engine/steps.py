@@ -183,6 +183,12 @@ class SupervisedTraining(_PredictingStep):
     def _of_the_optimizer(self) -> AccumulatedGradients:
         return AccumulatedGradients(self.optimizer)
 
+    @property
+    def statefuls(self) -> list[Any]:
+        """What is saved with an engine that has this step."""
+        owned = [self.accumulated] if self.gradient_accumulation_steps > 1 else []
+        return owned if self.scaler is None else [*owned, self.scaler]
+
     def __call__(self, engine: Engine, batch: Any) -> Any:
         # By the iteration and not by a count of its own, so that a run which is resumed keeps the rhythm.
         iteration, period = engine.state.iteration, self.gradient_accumulation_steps

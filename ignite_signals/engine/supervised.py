@@ -13,7 +13,6 @@ from ignite_signals.engine.attachable import attachable
 from ignite_signals.engine.backprop_events import BackpropEvents
 from ignite_signals.engine.deterministic import DeterministicEngine
 from ignite_signals.engine.engine import Engine
-from ignite_signals.engine.stateful import Stateful
 from ignite_signals.engine.steps import (
     Device,
     LossFunction,
@@ -210,12 +209,8 @@ def create_supervised_trainer(
     trainer = DeterministicEngine(step) if deterministic else Engine(step)
     trainer.register_events(*BackpropEvents)
     _with_metrics(trainer, metrics)
-    if gradient_accumulation_steps > 1:
-        trainer.register_stateful(step.accumulated)
     if step.scaler is not None:
         trainer.state.scaler = step.scaler
-        if isinstance(step.scaler, Stateful):
-            trainer.register_stateful(step.scaler)
     return trainer
 
 

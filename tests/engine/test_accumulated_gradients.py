@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from ignite_signals.engine import Events, create_supervised_trainer
+from ignite_signals.engine import (
+    DeterministicEngine,
+    Engine,
+    Events,
+    create_supervised_trainer,
+    supervised_training_step,
+)
 from ignite_signals.engine.accumulated_gradients import AccumulatedGradients
 from support.copying import every_copy
 
 DATA = [(torch.full((2, 1), float(n)), torch.ones(2, 1)) for n in range(1, 8)]
 
 
-def program(steps=3):
+def of_the_factory(model, sgd, steps):
+    return create_supervised_trainer(model, sgd, nn.functional.mse_loss, gradient_accumulation_steps=steps)
+
+
+def of_ones_own(model, sgd, steps):
+    return Engine(supervised_training_step(model, sgd, nn.functional.mse_loss, gradient_accumulation_steps=steps))
+
+
+def by_a_partial(model, sgd, steps):
+    step = supervised_training_step(model, sgd, nn.functional.mse_loss, gradient_accumulation_steps=steps)
+    return DeterministicEngine(partial(step))
+
+
+def program(steps=3, engine_of=of_the_factory):
     torch.manual_seed(0)
     model = nn.Linear(1, 1)
     sgd = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    trainer = create_supervised_trainer(model, sgd, nn.functional.mse_loss, gradient_accumulation_steps=steps)
-    return model, sgd, trainer
+    return model, sgd, engine_of(model, sgd, steps)
 
 
 def through_a_file(saved):
@@ -30,10 +49,11 @@ def through_a_file(saved):
     return torch.load(file, weights_only=True)
 
 
+@pytest.mark.parametrize("engine_of", [of_the_factory, of_ones_own, by_a_partial])
 @pytest.mark.parametrize("steps", [1, 2, 3, 5])
-def test_a_training_goes_on_between_two_steps_of_the_optimizer(steps):
-    """Saved after any iteration, it ends with the weights of one that was never stopped."""
-    model, sgd, trainer = program(steps)
+def test_a_training_goes_on_between_two_steps_of_the_optimizer(steps, engine_of):
+    """Saved after any iteration, it ends with the weights of one that was never stopped, whatever its engine."""
+    model, sgd, trainer = program(steps, engine_of)
     kept = []
     trainer.add_event_handler(
         Events.ITERATION_COMPLETED,
@@ -41,10 +61,10 @@ def test_a_training_goes_on_between_two_steps_of_the_optimizer(steps):
     )
     trainer.run(DATA)
     for done, states in enumerate(kept, 1):
-        resumed = program(steps)
+        resumed = program(steps, engine_of)
         for each, state in zip(resumed, states, strict=True):
             each.load_state_dict(state)
-        resumed[2].run([*DATA[done:], *DATA[:done]])
+        resumed[2].run(DATA if engine_of is by_a_partial else [*DATA[done:], *DATA[:done]])
         torch.testing.assert_close(model.state_dict(), resumed[0].state_dict(), rtol=0, atol=0)
 
 

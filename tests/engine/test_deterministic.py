@@ -752,6 +752,126 @@ def test_a_resumed_run_may_be_saved_before_its_first_batch(event: Events) -> Non
     assert log[2:] == resumed(DATA["shuffled"](), saved[0])
 
 
+def scaled(saved: Any = None, stop: int | None = None, **limits: Any) -> tuple[Log, list[dict[str, Any]]]:
+    """Run with a handler that draws when an epoch is announced for the first time; save when one is complete."""
+    log: Log = []
+    states: list[dict[str, Any]] = []
+    engine = trainer(log)
+    engine.state.seed = 3
+
+    @engine.on(Events.EPOCH_STARTED)
+    def choose(engine: Engine) -> None:
+        if not engine.epoch_position:
+            log.append((engine.state.epoch, "drawn", draw()))
+        if saved is not None and engine.state.epoch == stop:
+            engine.terminate()
+
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: states.append(engine.state_dict()))
+    if saved is not None:
+        torch.manual_seed(99)
+        random.seed(99)
+        engine.load_state_dict(through_a_file(saved))
+    engine.add_event_handler(Events.STARTED, draw)
+    engine.run(limits.pop("data"), max_epochs=4, **limits)
+    return log, [*states, engine.state_dict()]
+
+
+@pytest.mark.parametrize("kind", ["shuffled", "list", "none", "drawn"])
+@pytest.mark.parametrize("length", [2, 3, 4, 5])
+def test_what_is_drawn_at_the_start_of_an_epoch_comes_back(kind: str, length: int) -> None:
+    """The random numbers are put back before an epoch is announced for the first time, and only once."""
+    log, states = scaled(data=DATA[kind](), epoch_length=length)
+    for epoch in (1, 2, 3):
+        assert log[epoch * (length + 1) :] == scaled(states[epoch - 1], data=DATA[kind]())[0]
+
+
+def test_a_run_that_ends_where_it_was_to_go_on_is_saved_with_what_was_drawn() -> None:
+    """Terminated at EPOCH_STARTED, it has the numbers of after that."""
+    _, states = scaled(data=DATA["list"](), epoch_length=3)
+    _, ended = scaled(states[1], 3, data=DATA["list"]())
+    torch.set_rng_state(states[1]["rng_states"]["torch"])
+    torch.rand(())
+    torch.testing.assert_close(torch.get_rng_state(), ended[-1]["rng_states"]["torch"])
+
+
+@pytest.mark.parametrize("event", [Events.ITERATION_COMPLETED, Events.GET_BATCH_STARTED], ids=str)
+@pytest.mark.parametrize("kind", ["shuffled", "sized", "endless", "iterator"])
+def test_an_epoch_that_is_about_to_be_cut_short_is_resumed_after(kind: str, event: Events) -> None:
+    """Saved when that was asked for, it is heeded before the data is opened: an iterator goes on where it was."""
+
+    def run(saved: Any = None) -> tuple[Log, list[dict[str, Any]]]:
+        torch.manual_seed(3)
+        random.seed(3)
+        log: Log = []
+        states: list[dict[str, Any]] = []
+        engine = trainer(log)
+        cut = 2 if event is Events.ITERATION_COMPLETED else 5
+        engine.add_event_handler(event(once=cut), lambda engine: engine.terminate_epoch())
+        for saving in (Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED):
+            engine.add_event_handler(saving, lambda engine: states.append(engine.state_dict()))
+        if saved is not None:
+            random.seed(99)
+            engine.load_state_dict(through_a_file(saved))
+        engine.run(iter(range(100)) if kind == "iterator" else DATA[kind](), max_epochs=3, epoch_length=4)
+        return log, states
+
+    log, states = run()
+    for saved in states:
+        if saved["iteration"] < len(log):
+            assert log[saved["iteration"] :] == run(saved)[0]
+
+
+class Phased(DataLoader):  # type: ignore[type-arg]
+    """A loader that changes with the epoch, as samplers and collate functions do."""
+
+    epoch = 0
+    iterated = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Any:
+        self.iterated += 1
+        return ((self.epoch, batch.tolist()) for batch in super().__iter__())
+
+
+def test_what_is_set_on_a_loader_in_a_run_counts() -> None:
+    """At EPOCH_STARTED for example; of a resumed run, too. What is set on the loader that the engine uses stays."""
+
+    def run(saved: Any = None) -> tuple[list[Any], list[dict[str, Any]], Any]:
+        seen: list[Any] = []
+        states: list[dict[str, Any]] = []
+        data = Phased(torch.arange(6), batch_size=2, shuffle=True)
+        engine = DeterministicEngine(lambda engine, batch: seen.append(batch))
+        engine.state.seed = 3
+        engine.add_event_handler(Events.EPOCH_STARTED, lambda engine: data.set_epoch(engine.state.epoch))
+        engine.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: states.append(engine.state_dict()))
+        if saved is not None:
+            engine.load_state_dict(saved)
+        engine.run(data, max_epochs=3)
+        return seen, states, engine.state.dataloader
+
+    seen, states, used = run()
+    assert [1, 1, 1, 2, 2, 2, 3, 3, 3] == [epoch for epoch, _ in seen]
+    assert (3, 3) == (used.epoch, used.iterated)
+    for iteration, saved in enumerate(states[:-1], 1):
+        assert seen[iteration:] == run(saved)[0]
+
+
+def shuffled_without_end(generator: torch.Generator) -> Iterator[Any]:
+    loader = DataLoader(torch.arange(6), batch_size=2, shuffle=True, generator=generator)
+    while True:
+        yield from loader
+
+
+def test_data_that_shuffles_in_the_midst_of_a_pass_has_a_generator_of_its_own() -> None:
+    """Then its order does not depend on what the step draws."""
+    log, states = straight(shuffled_without_end(torch.Generator().manual_seed(1)), 3, 3)
+    for iteration, saved in enumerate(states[:-1], 1):
+        rest = resumed(shuffled_without_end(torch.Generator().manual_seed(1)), saved)
+        assert [entry[2] for entry in log[iteration:]] == [entry[2] for entry in rest]
+
+
 def test_a_generator_of_a_batch_sampler_of_the_users_is_seeded() -> None:
     """An order that is drawn from it is that of the pass, whatever was drawn from it before."""
 

@@ -7,6 +7,7 @@ import io
 import pickle
 import re
 import warnings
+from collections import OrderedDict
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -407,6 +408,26 @@ def test_a_first_epoch_of_unknown_length_that_was_cut_stays_complete():
 # The output
 
 
+class Output(NamedTuple):
+    """What a step may return."""
+
+    loss: float
+    name: str
+
+
+class Word(str):
+    """A string of a class of its own."""
+
+    __slots__ = ()
+
+
+def endless_list():
+    """Return a list that is in itself."""
+    entries = [0.5]
+    entries.append(entries)
+    return entries
+
+
 @pytest.mark.parametrize(
     ("output", "expected"),
     [
@@ -420,16 +441,32 @@ def test_a_first_epoch_of_unknown_length_that_was_cut_stays_complete():
         (torch.tensor([7]), torch.tensor([7])),
         (torch.tensor(0.5, requires_grad=True), torch.tensor(0.5)),
         (torch.arange(10_000)[5], torch.tensor(5)),
-        (torch.arange(2), None),
-        ([0.5], None),
-        ({"loss": 0.5}, None),
-        ("text", None),
+        ([0.5], [0.5]),
+        ({"loss": 0.5}, {"loss": 0.5}),
+        ({"loss": torch.tensor(0.5), 3: ("a", [None])}, {"loss": torch.tensor(0.5), 3: ("a", [None])}),
+        ({"loss": 0.5, "y_pred": torch.zeros(4, 2), (1, 2): 3}, {"loss": 0.5}),
+        ({"loss": 0.5, "text": "x" * 2000, "model": object(), "norm": 2}, {"loss": 0.5, "norm": 2}),
+        (OrderedDict(loss=0.5), {"loss": 0.5}),
+        ((np.float64(0.5), "a", None), (0.5, "a", None)),
+        (Output(0.5, "a"), (0.5, "a")),
+        (Word("text"), "text"),
+        ("text", "text"),
+        ("", ""),
+        ([], []),
         (None, None),
+        (torch.arange(2), None),
+        (torch.zeros(0), None),
+        ((torch.tensor(0.5), torch.arange(2)), None),
+        ([object()], None),
+        (object(), None),
+        ("x" * 2000, None),
+        ([0.5] * 2000, None),
+        (endless_list(), None),
     ],
-    ids=repr,
+    ids=lambda value: repr(value)[:40],
 )
-def test_the_end_of_an_epoch_tells_of_the_output_if_that_is_a_number(output, expected):
-    """A number or a tensor of one element is in the state, by itself; all else is not."""
+def test_the_end_of_an_epoch_tells_of_the_output_if_that_is_small(output, expected):
+    """A few numbers, strings and tensors of one element are in the state, by themselves; all else is not."""
     saved = saved_at(Events.ITERATION_COMPLETED, 3, step=lambda engine, batch: output)
     engine, outputs = Engine(nothing), []
     engine.load_state_dict(saved)
@@ -437,6 +474,78 @@ def test_the_end_of_an_epoch_tells_of_the_output_if_that_is_a_number(output, exp
     engine.run([0, 1, 2])
     assert (type(expected), repr(expected)) == (type(outputs[0]), repr(outputs[0]))
     assert 10_000 > len(pickle.dumps(saved))
+
+
+def test_an_output_that_is_a_dict_outlives_a_stop():
+    """A handler of the epoch's end that looks into it finds it in a resumed run, too."""
+    saved = saved_at(Events.ITERATION_COMPLETED, 6, step=lambda engine, batch: {"loss": engine.state.iteration})
+    engine, losses = Engine(lambda engine, batch: {"loss": engine.state.iteration}), []
+    engine.load_state_dict(saved)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: losses.append(engine.state.output["loss"]))
+    engine.run([0, 1, 2])
+    assert [6, 9] == losses
+
+
+# What is no place of its own
+
+
+def test_the_length_of_an_epoch_is_what_one_pass_gave():
+    """An Engine's data begins anew in a run that goes on: what came before is no part of the length."""
+    saved = saved_at(Events.ITERATION_COMPLETED, 3, data=Unsized(range(5)))
+    engine, ends = Engine(nothing), []
+    engine.load_state_dict(saved)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: ends.append(engine.state.iteration))
+    engine.run(Unsized(range(5)))
+    assert ([8, 13, 18], 5) == (ends, engine.state.epoch_length)
+
+
+@pytest.mark.parametrize("kind", [Engine, DeterministicEngine])
+def test_an_iterator_that_goes_on_gives_the_length_of_both_parts(kind):
+    """In the same process it is not given again what it gave before a failure."""
+    engine, failures = kind(nothing), iter([ArithmeticError()])
+
+    @engine.on(Events.ITERATION_COMPLETED(once=3))
+    def fail(engine):
+        for error in failures:
+            raise error
+
+    data = iter(range(5))
+    with pytest.raises(ArithmeticError):
+        engine.run(data, max_iters=5)
+    with pytest.warns(UserWarning, match="no more batches after 5 iterations"):
+        engine.run(data, max_iters=7)
+    assert (5, 5) == (engine.state.iteration, engine.state.epoch_length)
+
+
+@pytest.mark.parametrize(("event", "at"), [(Events.ITERATION_COMPLETED, 3), (Events.EPOCH_COMPLETED, 1)], ids=str)
+def test_other_data_than_that_of_the_loaded_state_is_told_of(event, at, caplog):
+    """The length of its epochs stays, and a warning has both numbers."""
+    engine = Engine(nothing)
+    engine.load_state_dict(saved_at(event, at))
+    engine.run([0, 1, 2, 3])
+    assert [
+        "Engine(nothing) goes on with 3 iterations an epoch, as its loaded state says, and the data has 4 batches"
+    ] == [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert 9 == engine.state.iteration
+
+
+@pytest.mark.parametrize(
+    ("data", "limits"), [([0, 1, 2], {}), ([0, 1, 2, 3], {"epoch_length": 3}), (Unsized(range(4)), {})], ids=str
+)
+def test_what_fits_the_loaded_state_is_not_told_of(data, limits, caplog):
+    """Neither where the length is the same, nor where it is asked for or unknown."""
+    engine = Engine(nothing)
+    engine.load_state_dict(saved_at(Events.ITERATION_COMPLETED, 4))
+    engine.run(data, **limits)
+    assert [] == [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_run_in_memory_goes_on_with_other_data_in_silence(caplog):
+    """Only a state that was loaded may have met the wrong data by mistake."""
+    engine = Engine(nothing)
+    engine.run([0, 1, 2])
+    assert 6 == engine.run([0, 1, 2, 3], max_epochs=2).iteration
+    assert [] == [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 # What is no place

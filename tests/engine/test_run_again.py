@@ -552,7 +552,7 @@ def test_a_state_that_is_loaded_as_done_runs_nothing_and_says_so(saved):
     engine.load_state_dict({"max_epochs": 2, "epoch_length": 3} | saved)
     with EventRecorder(engine) as recorder, pytest.warns(UserWarning, match="nothing to run") as caught:
         state = engine.run(DATA, max_epochs=2)
-    assert ([], 2, 6) == (recorder.sequence, state.epoch, state.iteration)
+    assert ([], 2, 6, "completed") == (recorder.sequence, state.epoch, state.iteration, state.stop_reason)
     message = str(caught[0].message)
     for said in ("epoch 2", "iteration 6", "larger max_epochs", "reset()"):
         assert said in message

@@ -21,7 +21,13 @@ import torch
 from torch import nn
 
 from ignite_signals import handlers
-from ignite_signals.engine import DeterministicEngine, Engine, Events, create_supervised_trainer
+from ignite_signals.engine import (
+    DeterministicEngine,
+    Engine,
+    Events,
+    create_supervised_trainer,
+    supervised_training_step_amp,
+)
 from ignite_signals.metrics import (
     Accuracy,
     Average,
@@ -239,6 +245,20 @@ class WithClassMethod(Counter):
         pass
 
 
+class Asking(Counter):
+    """Saves itself to a file."""
+
+    def state_dict(self, path):
+        raise AssertionError
+
+
+class AskingMore(Counter):
+    """Loads itself with a word on how."""
+
+    def load_state_dict(self, state_dict, *, strict):
+        raise AssertionError
+
+
 class Named:
     """Has attributes with the names of the methods that are no methods."""
 
@@ -271,6 +291,8 @@ class StandIn:
         WithClassMethod.hear_statically,
         deque().append,
         Named(),
+        Asking(),
+        AskingMore().hear,
         StandIn(),
         Mock(),
         MagicMock(),
@@ -278,7 +300,7 @@ class StandIn:
     ids=repr,
 )
 def test_what_has_no_state_of_its_own_is_left_out(handler):
-    """Functions, methods of classes, what has half of the methods, and mocks, which have any method."""
+    """Functions, methods of classes, what has half of the methods or others of these names, and mocks."""
     engine = Engine(echo)
     engine.signal(Events.STARTED).connect(handler, weak=False)
     assert {} == attached(engine)
@@ -522,6 +544,8 @@ def test_keys_do_not_depend_on_the_process(tmp_path):
         (Named(), "a method state_dict"),
         (None, "a method state_dict, got None"),
         (5, "a method state_dict, got 5"),
+        (Asking(), "a method state_dict that takes no arguments, got"),
+        (AskingMore(), "a method load_state_dict that takes a state dict alone, got"),
     ],
     ids=repr,
 )
@@ -539,6 +563,15 @@ def test_a_name_that_is_no_string_is_refused():
     with pytest.raises(TypeError, match="name must be a string, got 5"):
         engine.register_stateful(Counter(), 5)
     assert {} == attached(engine)
+
+
+def test_an_object_that_refuses_its_state_leaves_the_engine_loaded():
+    """The engine's own state is loaded first; the error says whose state it was."""
+    engine = engine_with(Counter())
+    with pytest.raises(KeyError) as caught:
+        engine.load_state_dict({"iteration": 3, "epoch_length": 3, "max_epochs": 2, "attached": {"Counter": {}}})
+    assert ["in the state of Counter, which is saved with Engine(echo)"] == caught.value.__notes__
+    assert 3 == engine.state.iteration
 
 
 def test_the_engine_keeps_what_is_registered_unless_it_is_weak():
@@ -874,6 +907,56 @@ def test_metrics_of_a_supervised_trainer_are_saved_by_their_names():
     saved = attached(trainer)
     assert {"GradScaler", "Average:mean"} == saved.keys()
     assert 4.0 == saved["GradScaler"]["scale"]
+
+
+class Step:
+    """A step that owns what has a state, what has none, and a counter under a name of its own."""
+
+    def __init__(self):
+        self.statefuls = [Counter(1), HalfStateful(), Counter(2, "named"), None]
+
+    def __call__(self, engine, batch):
+        self.statefuls[0].count += 1
+
+
+def test_what_a_step_owns_is_saved_with_its_engine():
+    """It is listed by the step, comes first, and is loaded, also where a partial is around the step."""
+    for wrapped in (lambda step: step, functools.partial):
+        engine = Engine(wrapped(Step()))
+        by_add(engine, Counter(5))
+        engine.run([1, 2])
+        expected = {"Counter": {"count": 3}, "Counter:named": {"count": 2}, "Counter#2": {"count": 7}}
+        assert expected == attached(engine)
+        step = Step()
+        other = Engine(wrapped(step))
+        by_add(other, Counter())
+        other.load_state_dict(engine.state_dict())
+        assert 3 == step.statefuls[0].count
+
+
+def test_what_a_step_owns_may_be_registered_for_its_name():
+    """It is saved once, at its place, under that name."""
+    step = Step()
+    engine = Engine(step)
+    engine.register_stateful(Counter(7))
+    engine.register_stateful(step.statefuls[0], "mine")
+    assert ["Counter:mine", "Counter:named", "Counter"] == list(attached(engine))
+
+
+@pytest.mark.parametrize("step", [Mock(), MagicMock(), StandIn()], ids=repr)
+def test_a_step_that_stands_for_another_owns_nothing(step):
+    """It has each attribute that it is asked for."""
+    engine = Engine(lambda engine, batch: None)
+    engine._process_function = step
+    assert {} == attached(engine)
+
+
+def test_the_scaler_of_a_step_is_saved_with_an_engine_of_ones_own():
+    """As it is with a supervised trainer."""
+    model, scaler = nn.Linear(3, 3), torch.amp.GradScaler("cpu", init_scale=4.0)
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    step = supervised_training_step_amp(model, sgd, nn.functional.cross_entropy, scaler=scaler)
+    assert 4.0 == attached(Engine(step))["GradScaler"]["scale"]
 
 
 # Handlers of the package

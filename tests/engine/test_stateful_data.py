@@ -463,6 +463,7 @@ def test_an_epoch_that_is_cut_short_is_resumed_after(kind):
         states: list[Any] = []
         engine = trainer(log)
         engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda engine: engine.terminate_epoch())
+        engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda engine: states.append(engine.state_dict()))
         engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: states.append(engine.state_dict()))
         if saved is not None:
             engine.load_state_dict(through_a_file(saved))
@@ -470,8 +471,33 @@ def test_an_epoch_that_is_cut_short_is_resumed_after(kind):
         return log, states
 
     log, states = run()
-    assert log[2:] == run(states[0])[0]
-    assert log[5:] == run(states[1])[0]
+    assert log[2:] == run(states[0])[0]  # asked for
+    assert log[2:] == run(states[1])[0]  # and done
+    assert log[5:] == run(states[2])[0]
+
+
+@pytest.mark.parametrize("kind", ["shuffled", "stream", "own", "iterator"])
+def test_an_epoch_that_is_cut_before_its_data_is_opened_leaves_the_data_where_it_is(kind):
+    """A resumed run, too, goes on from the state that the data has there."""
+
+    def run(saved: Any = None) -> tuple[Log, list[Any]]:
+        torch.manual_seed(3)
+        random.seed(3)
+        log: Log = []
+        states: list[Any] = []
+        engine = trainer(log)
+        engine.add_event_handler(
+            Events.GET_BATCH_STARTED, lambda engine: engine.terminate_epoch() if engine.state.epoch == 2 else None
+        )
+        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: states.append(engine.state_dict()))
+        if saved is not None:
+            engine.load_state_dict(through_a_file(saved))
+        engine.run(DATA[kind](), max_epochs=4, epoch_length=2)
+        return log, states
+
+    log, states = run()
+    assert 6 == len(log)
+    assert [entry[2] for entry in log[2:]] == [entry[2] for entry in run(states[0])[0]]
 
 
 @pytest.mark.parametrize("way", [copy.deepcopy, lambda engine: pickle.loads(pickle.dumps(engine))])
