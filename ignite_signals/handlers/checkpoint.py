@@ -148,6 +148,7 @@ class Checkpoint:
         self._background = Background()
         # The checkpoint that is being written; None: there is none.
         self._saving: _Saving | None = None
+        self._saves_first = True
         # Last, because this may make a folder.
         self.save_handler = made_save_handler(save_handler, self.save_on_rank)
         self._follow(to_save)
@@ -169,22 +170,25 @@ class Checkpoint:
             # Before the checkpoints that have the trainer, whose files then have the new list of this one.
             self.priority = type(self).priority + 1
         for engine in self._engines():
-            self._warn_of_others(engine)
             engine.register_stateful(self, weak=True)
             engine.register_events(self.SAVED_CHECKPOINT)  # now, to have a count that can be loaded
 
-    def _warn_of_others(self, engine: Engine) -> None:
-        """Warn of a handler that saves to the same folder under the same names, and would remove files of this one."""
-        folder = getattr(self.save_handler, "dirname", None)
+    def _warn_of_rivals(self, engine: Engine) -> None:
+        """Warn of a handler of the engine that saves under the same names, and would remove files of this one."""
         for other in (entry.get() for entry in engine.registered_statefuls()):
-            if not isinstance(other, Checkpoint) or other is self or folder is None or not other.to_save:
-                continue
-            if folder == getattr(other.save_handler, "dirname", None) and self._form() == other._form():
+            if isinstance(other, Checkpoint) and self._is_rival(other) and engine.has_event_handler(other):
                 warnings.warn(
                     f"{self!r} saves under the names of another Checkpoint, and each would remove the other's files: "
                     "give each a filename_prefix of its own",
                     stacklevel=stack_level(),
                 )
+
+    def _is_rival(self, other: Checkpoint) -> bool:
+        folder, others = (getattr(each.save_handler, "dirname", None) for each in (self, other))
+        alike = self._kept.scored == other._kept.scored and (self._kept.n_saved or other._kept.n_saved)
+        if other is self or folder is None or folder != others or not alike or not other.to_save:
+            return False
+        return self._form() == other._form()
 
     def _engines(self) -> Iterator[Engine]:
         """Yield the engines that are saved, and the one that tells the step."""
@@ -195,7 +199,7 @@ class Checkpoint:
     @property
     def state_name(self) -> str | None:
         """The name among what is saved with an engine: the prefix, or else the score's name."""
-        return self._name.prefix or self._name.score_name
+        return self._name.prefix or self._name.score_name or ("score" if self._kept.scored else None)
 
     @property
     def last_checkpoint(self) -> str | Path | None:
@@ -224,8 +228,9 @@ class Checkpoint:
     def _is_spoiled(self, engine: Engine) -> bool:
         """Tell whether `TerminateOnNan` has ended the training, whose weights are not to replace the last good ones."""
         for each in (engine, *self._engines()):
-            ends = each.should_terminate or not each.is_under_way  # an attribute of a former run may still be there
-            if ends and hasattr(each.state, "not_finite_at"):
+            # That of a former run may still be there, or of a state that another one was loaded over.
+            found = getattr(each.state, "not_finite_at", None) == each.state.iteration
+            if found and (each.should_terminate or not each.is_under_way):
                 warnings.warn(
                     f"no checkpoint is saved: TerminateOnNan has found NaN or infinity at iteration "
                     f"{each.state.not_finite_at} of {each!r}",
@@ -265,7 +270,13 @@ class Checkpoint:
         before an old one is removed does so after it was resumed.
         """
         waits = self._waits_for_it(engine)
-        self._saving = _Saving(self._kept.items, weakref.ref(engine), None if waits is None else weakref.ref(waits))
+        if self._saves_first:
+            self._saves_first = False
+            self._warn_of_rivals(engine)
+        self._saving = _Saving(
+            *(self._kept.items, weakref.ref(engine), None if waits is None else weakref.ref(waits)),
+            *(item, self._stamp(item)),
+        )
         try:
             self._kept.add(item)
             write = self._prepared(item, in_background=waits is not None)
@@ -276,9 +287,19 @@ class Checkpoint:
             unremoved = write()
         except BaseException:
             if not self._background.is_busy:
-                self._give_up(item)
+                self._give_up()
             raise
         self._conclude(unremoved)
+
+    def _stamp(self, item: Item) -> tuple[int, int] | None:
+        """Return what tells one file of a name from another that is put in its place."""
+        if not isinstance(self.save_handler, DiskSaver):
+            return None
+        try:
+            found = (self.save_handler.dirname / item.filename).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def _waits_for_it(self, engine: Engine) -> Engine | None:
         """Return the engine whose run is to end only when the background has written; None: write at once.
@@ -335,14 +356,14 @@ class Checkpoint:
             unremoved = self._background.wait()
         except BaseException:
             if not self._background.is_busy:  # else nothing failed but the waiting
-                self._give_up(self._kept.items[-1])
+                self._give_up()
             raise
         self._conclude(unremoved)
 
-    def _give_up(self, item: Item) -> None:
-        """Go back to the list as it was before, unless the file was in its place already when the writing ended."""
+    def _give_up(self) -> None:
+        """Go back to the list as it was before, unless the new file was in its place already, as at a Ctrl-C."""
         saving, self._saving = self._saving, None
-        if saving is not None and not (isinstance(self.save_handler, DiskSaver) and self._may_be_there(item.filename)):
+        if saving is not None and self._stamp(saving.item) in (None, saving.stamp):
             self._kept.items = saving.before
 
     def _conclude(self, unremoved: list[Unremoved]) -> None:
@@ -521,6 +542,9 @@ class _Saving:
     engine: weakref.ref[Engine]
     # Whose run ends only then; None where it is written at once.
     waits: weakref.ref[Engine] | None
+    item: Item
+    # What tells the file that was in its place before, if there was one.
+    stamp: tuple[int, int] | None
 
 
 def _state(stateful: Any, rank: int) -> Any:
@@ -533,13 +557,15 @@ def _state(stateful: Any, rank: int) -> Any:
     return loading.unwrapped(stateful).state_dict()
 
 
-def _count_as_told(state: dict[str, Any]) -> None:
+def _count_as_told(state: Any) -> None:
     """Let an engine's state have the count that it has once it is told of this very file, in which the state is.
 
     Else a run would be one short of the count of SAVED_CHECKPOINT for each time that it went on from a file.
     """
     name = CheckpointEvents.SAVED_CHECKPOINT.value
-    state["counters"] = state["counters"] | {name: state["counters"].get(name, 0) + 1}
+    counters = state.get("counters") if isinstance(state, dict) else None
+    if counters is not None:  # else of an engine that saves in a way of its own
+        state["counters"] = counters | {name: counters.get(name, 0) + 1}
 
 
 def _is_under_way(engine: Engine) -> bool:

@@ -98,10 +98,15 @@ class CheckpointName:
     def form(self, name: str) -> str:
         """Return a regular expression that the names of an object's files match, and no others."""
         known = {"filename_prefix": self.prefix, "ext": "pt", "name": name, "score_name": self.score_name}
-        return "".join(
-            re.escape(literal) + ("" if field is None else re.escape(str(known[field])) if field in known else "(.+)")
-            for literal, field, _, _ in Formatter().parse(self.pattern)
-        )
+        formatter, parts = Formatter(), []
+        for literal, field, specification, conversion in formatter.parse(self.pattern):
+            parts.append(re.escape(literal))
+            if field in known:
+                value = formatter.convert_field(known[field], conversion)
+                parts.append(re.escape(format(value, specification or "")))
+            elif field is not None:
+                parts.append("(.+)")
+        return "".join(parts)
 
 
 class _FourDigits(float):

@@ -982,20 +982,85 @@ def test_handlers_without_prefix_do_not_take_over_the_list_of_one_another(tmp_pa
     assert [["counter_1_0.9000.pt"], ["checkpoint_2.pt"]] == kept_after(tmp_path, 2, best, last)
     trainer = idle()
     resumed, other = last(trainer), best(trainer)
-    with pytest.warns(UserWarning, match="leaves checkpoints of another one alone"):
-        resumed.resume_from()
+    resumed.resume_from()
     assert {"checkpoint_2.pt", "counter_1_0.9000.pt"} == set(files(tmp_path))
-    assert ([], []) == (resumed.state_dict()["saved"], other.state_dict()["saved"])
+    assert [(2, "checkpoint_2.pt")] == resumed.state_dict()["saved"]
+    assert [(0.9, "counter_1_0.9000.pt")] == other.state_dict()["saved"]
+    with pytest.warns(UserWarning, match="leaves checkpoints of another one alone, checkpoint_2.pt: give each"):
+        other.load_state_dict(resumed.state_dict())
+    assert [] == other.state_dict()["saved"]
 
 
 def test_handlers_with_the_same_names_warn(tmp_path) -> None:
-    """Each would remove the files of the other."""
+    """Each would remove the files of the other; said at the first save, of those that are attached."""
     trainer = idle()
-    first = Checkpoint({"a": Counter(), "trainer": trainer}, tmp_path)
-    with pytest.warns(UserWarning, match="saves under the names of another Checkpoint"):
-        Checkpoint({"a": Counter(), "trainer": trainer}, tmp_path)
-    Checkpoint({"a": Counter(), "trainer": trainer}, tmp_path, "other")
-    assert first.state_name is None
+    to_save = {"a": Counter(), "trainer": trainer}
+    first, second = Checkpoint(to_save, tmp_path), Checkpoint(to_save, tmp_path)
+    others = [
+        Checkpoint(to_save, tmp_path, "other"),
+        Checkpoint(to_save, tmp_path, score_function=lambda engine: 0.5),
+        Checkpoint(to_save, tmp_path / "elsewhere"),
+    ]
+    for each in (second, *others):
+        trainer.add_event_handler(EPOCH, each)
+    trainer.run([0])
+    trainer.add_event_handler(EPOCH, first)
+    with pytest.warns(UserWarning, match="saves under the names of another Checkpoint") as told:
+        trainer.run([0])
+    assert 1 == len(told)
+
+
+def test_a_write_that_fails_leaves_a_fixed_name_to_the_old_file(tmp_path, monkeypatch) -> None:
+    """The list does not take the old file for the new one, and later ones are saved."""
+    scores, trainer, counter = iter([0.5, 0.9, 0.7]), idle(), Counter()
+    handler = Checkpoint(
+        {"a": counter}, tmp_path, score_function=lambda engine: next(scores), filename_pattern="best.{ext}"
+    )
+    handler(trainer)
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError("no space left")))
+        with pytest.raises(OSError, match="no space"):
+            handler(trainer)
+    assert {"saved": [(0.5, "best.pt")]} == handler.state_dict()
+    counter.value = 3
+    handler(trainer)
+    assert {"value": 3} == torch.load(tmp_path / "best.pt", weights_only=True)
+
+
+def test_an_engine_that_saves_in_a_way_of_its_own_is_saved(tmp_path) -> None:
+    """Its state is taken as it is."""
+
+    class Own(Engine):
+        def state_dict(self) -> dict[str, Any]:
+            return {"it": self.state.iteration}
+
+    trainer = Own(lambda engine, batch: None)
+    trainer.add_event_handler(EPOCH, Checkpoint({"trainer": trainer}, tmp_path))
+    trainer.run([0, 1])
+    assert {"it": 2} == torch.load(tmp_path / "trainer_2.pt", weights_only=True)
+
+
+def test_a_nan_of_a_former_run_is_forgotten(tmp_path) -> None:
+    """Also where TerminateOnNan is not attached any more."""
+    outputs = iter([float("nan"), 1.0, 1.0, 1.0])
+    trainer = Engine(lambda engine, batch: next(outputs))
+    with trainer.add_event_handler(Events.ITERATION_COMPLETED, TerminateOnNan()):
+        trainer.run([0])
+    trainer.add_event_handler(Events.COMPLETED, Checkpoint({"trainer": trainer}, tmp_path))
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda: trainer.terminate())
+    trainer.run([0, 1, 2])
+    assert ["trainer_3.pt"] == files(tmp_path)
+
+
+def test_a_pattern_that_formats_its_parts_is_found_again(tmp_path) -> None:
+    """As it was written."""
+    trainer = idle()
+    pattern = "{filename_prefix:_<6}{name!s:>8}-{global_step:06d}.{ext}"
+    handler = Checkpoint({"trainer": trainer}, tmp_path, "net", filename_pattern=pattern)
+    trainer.add_event_handler(EPOCH, handler)
+    trainer.run([0])
+    assert ["net___ trainer-000001.pt"] == files(tmp_path)
+    assert handler.resume_from() is not None
 
 
 def test_it_resumes_only_from_files_of_its_own_names(tmp_path) -> None:
