@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,20 @@ def resumed(rank: int, folder: Path, epochs: int) -> tuple[Any, Any, list[float]
     return path and path.name, (last.state_dict(), best.state_dict()), [p.item() for p in model.parameters()]
 
 
-def test_all_processes_go_on_from_one_file(ranks: Ranks, tmp_path: Path) -> None:
+@pytest.fixture
+def own_ranks() -> Iterator[Ranks]:
+    """Processes that no other test uses: what torch makes for DDP and ZeRO lives as long as they do."""
+    two = Ranks()
+    yield two
+    two.close()
+
+
+def test_all_processes_go_on_from_one_file(own_ranks: Ranks, tmp_path: Path) -> None:
     """A sharded optimizer is brought together on the one that saves; the end is that of a run without a stop."""
-    whole = ranks.run(resumed, tmp_path / "whole", 4)
-    assert [None, None] == [path for path, _, _ in ranks.run(resumed, tmp_path / "parts", 2)]
+    whole = own_ranks.run(resumed, tmp_path / "whole", 4)
+    assert [None, None] == [path for path, _, _ in own_ranks.run(resumed, tmp_path / "parts", 2)]
     (tmp_path / "parts" / "checkpoint_1.pt").unlink()  # which no list may have then
-    parts = ranks.run(resumed, tmp_path / "parts", 4)
+    parts = own_ranks.run(resumed, tmp_path / "parts", 4)
     assert ["checkpoint_2.pt"] * 2 == [path for path, _, _ in parts]
     assert whole[0] == whole[1]
     assert whole[0][1:] == parts[0][1:] == parts[1][1:]
