@@ -220,8 +220,8 @@ class Engine(Saveable):
             state.epoch_length = epoch_length or data_length(data)
             if self._place.is_loaded and state.epoch_length is not None and not (state.epoch or self._place.position):
                 state.epoch, self._place.position = divmod(state.iteration, state.epoch_length)
-        if self._place.position == state.epoch_length and not self._place.is_loaded:
-            self._place.position = 0  # that epoch has had all its batches
+        if self._place.position == state.epoch_length and self._place.is_open:
+            self._place.position = 0  # that epoch has had all its batches, in this process
         else:
             state.epoch -= self._place.counted
         self._prepare(data)

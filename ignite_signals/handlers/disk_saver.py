@@ -132,10 +132,6 @@ class DiskSaver(BaseSaveHandler):
         if get_rank() == self.save_on_rank:
             self._path(filename).unlink(missing_ok=True)
 
-    def has(self, filename: str) -> bool:
-        """Tell whether a file is there; processes that do not save cannot know, and believe it."""
-        return get_rank() != self.save_on_rank or self._path(filename).is_file()
-
     def _path(self, filename: str) -> Path:
         check_file_name("filename", filename)
         if not filename:

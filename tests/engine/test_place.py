@@ -591,3 +591,21 @@ def test_a_copy_is_at_the_same_place(copied):
 
 def nothing(engine, batch):
     pass
+
+
+def test_an_epoch_whose_end_is_to_come_keeps_it_when_the_run_is_ended_at_its_start() -> None:
+    """Loaded after its last iteration, terminated at STARTED and run again, the epoch is completed then."""
+    states: list[Any] = []
+    engine = Engine(lambda engine, batch: None)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=6), lambda: states.append(engine.state_dict()))
+    engine.run(range(3), max_epochs=4)
+
+    resumed, ended = Engine(lambda engine, batch: None), list[tuple[int, int]]()
+    resumed.load_state_dict(states[0])
+    resumed.add_event_handler(
+        Events.EPOCH_COMPLETED, lambda: ended.append((resumed.state.epoch, resumed.state.iteration))
+    )
+    with resumed.add_event_handler(Events.STARTED, lambda: resumed.terminate()):
+        resumed.run(range(3))
+    resumed.run(range(3))
+    assert [(2, 6), (3, 9), (4, 12)] == ended
