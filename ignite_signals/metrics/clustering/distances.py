@@ -35,7 +35,7 @@ def squared_euclidean(rows: Tensor, others: Tensor) -> Tensor:
 
 def cosine(rows: Tensor, others: Tensor) -> Tensor:
     """Return 1 - cos of the angle for each pair; 1 where a row is all zeros."""
-    return 1 - _directions(rows) @ _directions(others).T
+    return (1 - _directions(rows) @ _directions(others).T).clamp(0, 2)  # rounding may go beyond
 
 
 def _directions(rows: Tensor) -> Tensor:
