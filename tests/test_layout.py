@@ -17,10 +17,11 @@ TESTS = Path(__file__).parent
 ARROWS = {
     "utils": set(),
     "exceptions": set(),
+    "extras": set(),
     "engine": {"utils", "exceptions"},
     "distributed": {"exceptions"},
     "metrics": {"engine", "utils", "exceptions", "distributed"},
-    "handlers": {"engine", "utils", "exceptions", "metrics", "distributed"},
+    "handlers": {"engine", "utils", "exceptions", "extras", "metrics", "distributed"},
     "testing": {"engine"},
 }
 HEAVY = ["ignite", "matplotlib", "numpy.testing", "pandas", "sklearn", "tensorboard"]
