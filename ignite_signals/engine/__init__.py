@@ -10,6 +10,7 @@ from ignite_signals.engine.deterministic import (
 from ignite_signals.engine.engine import Engine
 from ignite_signals.engine.events import CallableEventWithFilter, EventEnum, Events, EventsList, FilteredEvent
 from ignite_signals.engine.filters import After, And, Before, Every, Filter, Not, Once, Or, Predicate
+from ignite_signals.engine.observing import CallObserver, Observation, ReceiverCall
 from ignite_signals.engine.signals import EventSignal, FilteredSignal, RemovableEventHandle, SignalNamespace
 from ignite_signals.engine.state import State, StopReason
 from ignite_signals.engine.supervised import (
@@ -27,6 +28,7 @@ __all__ = [
     "And",
     "BackpropEvents",
     "Before",
+    "CallObserver",
     "CallableEventWithFilter",
     "DeterministicEngine",
     "Engine",
@@ -39,9 +41,11 @@ __all__ = [
     "FilteredEvent",
     "FilteredSignal",
     "Not",
+    "Observation",
     "Once",
     "Or",
     "Predicate",
+    "ReceiverCall",
     "RemovableEventHandle",
     "ReproducibleBatchSampler",
     "SignalNamespace",

@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 import warnings
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -31,6 +32,7 @@ from ignite_signals.engine.limits import (
     reaches_further,
     stack_level,
 )
+from ignite_signals.engine.nesting import enter, leave
 from ignite_signals.engine.place import Place, epochs_and_batches
 from ignite_signals.engine.receivers import Connection
 from ignite_signals.engine.saveable import Saveable
@@ -116,6 +118,7 @@ class Engine(Saveable):
         self._waiting: deque[Callable[[Engine], Any]] = deque()
         # Whether the data has no more batches.
         self._exhausted = False
+        self._outer: weakref.ref[Engine] | None = None
         # Seconds that lay between the parts of an interrupted run, for `_clock`.
         self._idle_time = -time.perf_counter()
 
@@ -259,10 +262,14 @@ class Engine(Saveable):
 
     def _drive(self) -> State:
         """Run the loop until it pauses or ends, inside of what surrounds each run."""
-        with ExitStack() as stack:
-            for context in self._surroundings:
-                stack.enter_context(context(self))
-            self._drive_loop()
+        outside = enter(self)
+        try:
+            with ExitStack() as stack:
+                for context in self._surroundings:
+                    stack.enter_context(context(self))
+                self._drive_loop()
+        finally:
+            leave(outside)
         return self.state  # also where a context has swallowed an exception
 
     def _drive_loop(self) -> None:
@@ -325,6 +332,22 @@ class Engine(Saveable):
                 raise raised
         finally:
             del error, raised  # likewise
+
+    @property
+    def outer(self) -> Engine | None:
+        """The engine inside of whose run this one runs, or did so last; None where it never has, or that one is gone.
+
+        An evaluator that a trainer's handler runs has the trainer here, and still has it when it is run by itself
+        after the training. Loggers take the training's step from it.
+
+        >>> evaluator = Engine(lambda engine, batch: None)
+        >>> trainer = Engine(lambda engine, batch: None)
+        >>> handle = trainer.add_event_handler(Events.COMPLETED, lambda: evaluator.run([0]))
+        >>> state = trainer.run([0])
+        >>> evaluator.outer is trainer, trainer.outer
+        (True, None)
+        """
+        return None if self._outer is None else self._outer()
 
     @property
     def epoch_position(self) -> int:
@@ -723,5 +746,5 @@ def _raise(error: StopIteration | None) -> None:
 # What an engine has that belongs to its runs, or is copied in its own way.
 _NOT_COPIED = {
     *("signals", "_running", "_phase", "_thread", "_paused", "_moved"),
-    *("_place", "_exhausted", "_idle_time", "_waiting"),
+    *("_place", "_exhausted", "_idle_time", "_waiting", "_outer", "_observers"),
 }

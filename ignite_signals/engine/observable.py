@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar, overload
 
 from ignite_signals.engine.callables import check_callable, label
 from ignite_signals.engine.events import Event, EventEnum, Events, EventsList, FilteredEvent, signal_name, split
+from ignite_signals.engine.observing import CallObserver, Observation, check_observer
 from ignite_signals.engine.receivers import Connection, HandlerCall, priority_of
 from ignite_signals.engine.signals import EventSignal, FilteredSignal, RemovableEventHandle, SignalNamespace
 from ignite_signals.engine.state import State, add_counter
@@ -35,6 +37,8 @@ class Observable:
     last_event_name: Event | None
     # The connection that is being called.
     _calling: Connection | None
+    # Who hears of each call of a receiver, by what the handle of each holds; replaced, never changed.
+    _observers: Mapping[object, CallObserver] = MappingProxyType({})
 
     def register_events(self, *event_names: Event, event_to_attr: Mapping[Any, str] | None = None) -> None:
         """Add events of your own: members of an `EventEnum`, or strings.
@@ -232,3 +236,54 @@ class Observable:
         if isinstance(event_name, FilteredEvent | EventsList):
             raise TypeError(f"fire_event takes an event without a filter, got {event_name!r}: fire each event itself")
         self._signal(event_name).send(self, **payload)
+
+    def observe_calls(self, observer: CallObserver) -> Observation:
+        """Let an observer hear of each call of a receiver, when it begins and when it ends.
+
+        For what measures or draws a run: it sees all receivers, whoever connected them and whenever, and changes
+        nothing. Only of its own methods, where these are receivers too, it does not hear. While nobody observes, calls
+        are made as if this did not exist. A copy of the engine is not observed.
+
+        Each call that an observer hears begin it also hears end, even if its observation ends in between. Of several
+        observers, the first is the first to hear a call begin and the last to hear it end. What an observer raises is
+        raised by the call, with a note that names it; where the receiver has raised too, that is what is raised, and
+        the note tells of the observer.
+
+        Args:
+            observer: an object with `call_started(call)` and `call_ended(call, error)`; a `ReceiverCall` tells the
+                engine, the event, its count and the handler. The engine keeps it.
+
+        Returns:
+            a handle that ends the observation, also at the end of a `with` block.
+
+        Raises:
+            TypeError: the observer lacks one of the two, or is a class.
+            ValueError: it observes this engine already.
+
+        >>> from ignite_signals import Engine, Events
+        >>> class Names:
+        ...     def call_started(self, call):
+        ...         print(call.handler.__name__, "at", call.event.value, call.count)
+        ...     def call_ended(self, call, error):
+        ...         print("done" if error is None else error)
+        >>> engine = Engine(lambda engine, batch: None)
+        >>> @engine.on(Events.ITERATION_COMPLETED(every=2))
+        ... def show(engine):
+        ...     print("showing")
+        >>> with engine.observe_calls(Names()):
+        ...     state = engine.run(range(3))
+        show at iteration_completed 2
+        showing
+        done
+        """
+        check_observer(observer)
+        if any(observer is known for known in self._observers.values()):
+            raise ValueError(f"observer must be given once, got {observer!r} again for {self!r}")
+        token = object()
+        self._observe({**self._observers, token: observer})
+        return Observation(self, token)
+
+    def _observe(self, observers: Mapping[object, CallObserver]) -> None:
+        self._observers = observers
+        for signal in self.signals.all():
+            signal.observe()

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ignite_signals.engine.callables import Parameters, described, label
+from ignite_signals.engine.observing import CallObserver, ObservedReceiver, ReceiverCall, observed
 
 if TYPE_CHECKING:
+    from ignite_signals.engine.events import Event
     from ignite_signals.engine.filters import Filter
     from ignite_signals.engine.observable import Observable
 
@@ -142,6 +144,7 @@ class Connection:
         "filter",
         "key",
         "label",
+        "observed",
         "order",
         "ready",
         "receiver",
@@ -157,8 +160,10 @@ class Connection:
         # Under what the signal keeps the connection; the serial number, unless the receiver tells.
         self.key: Any = serial
         self.receiver: Callable[..., Any] | None = None
-        # What to call with no more ado: a receiver that is held, alive, and behind no filter to ask.
+        # What to call with no more ado: a receiver that is held, alive, not observed, and behind no filter to ask.
         self.ready: Callable[..., Any] | None = None
+        # At which event who hears of each call; None while nobody does.
+        self.observed: tuple[Event, tuple[CallObserver, ...]] | None = None
         # Set for handlers: how the callable that the user gave is called.
         self.call: HandlerCall | None = None
         self._function: weakref.ref[Any] | None = None
@@ -171,8 +176,18 @@ class Connection:
     def hold(self, receiver: Callable[..., Any]) -> None:
         """Keep the receiver alive."""
         self.receiver = receiver
-        self.ready = None if self._asks else receiver
         self._function = self._owner = None
+        self._get_ready()
+
+    def _get_ready(self) -> None:
+        self.ready = self.receiver if self.alive and not self._asks and self.observed is None else None
+
+    def observe(self, event: Event, observers: tuple[CallObserver, ...]) -> None:
+        """Tell these, and no others, of each call from now on; but none of a call of its own method."""
+        own = getattr(self.handler, "__self__", None) if observers else None
+        others = tuple(each for each in observers if each is not own)
+        self.observed = (event, others) if others else None
+        self._get_ready()
 
     def watch(self, receiver: Callable[..., Any], gone: Callable[[object], None]) -> None:
         """Leave the receiver to its owner, and call `gone` when it is no more."""
@@ -218,7 +233,11 @@ class Connection:
 
     def unwrapped(self, receiver: Callable[..., Any] | None) -> Callable[..., Any] | None:
         """Return the callable that the user gave where `receiver` is what is called."""
-        return receiver if self.call is None else self.call.handler
+        if self.call is not None:
+            return self.call.handler
+        while isinstance(receiver, ObservedReceiver):
+            receiver = receiver.receiver
+        return receiver
 
     def close(self) -> None:
         """End the connection; a send that has begun calls it no more."""
@@ -231,7 +250,10 @@ class Connection:
         if receiver is None or not self.alive or (self._asks and not self._passes(engine, count)):
             return None
         self.called = True
-        return receiver
+        if self.observed is None:
+            return receiver
+        event, observers = self.observed
+        return observed(receiver, observers, ReceiverCall(engine, event, count, self.unwrapped(receiver) or receiver))
 
     def _passes(self, engine: Observable, count: int) -> bool:
         """Ask the filter about this occurrence, and restart the clock where it lets it through."""

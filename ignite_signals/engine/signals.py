@@ -29,6 +29,7 @@ from ignite_signals.exceptions import UnknownEventError
 
 if TYPE_CHECKING:
     from ignite_signals.engine.observable import Observable
+    from ignite_signals.engine.observing import CallObserver
 
 __all__ = ["EventSignal", "FilteredSignal", "RemovableEventHandle", "SignalNamespace"]
 
@@ -169,9 +170,7 @@ class EventSignal(_Connectable, blinker.NamedSignal):
             self.emit(engine, None, payload, heard)
         finally:
             self.look_again()  # the loop has its own occurrence still to come, maybe at the same count
-        return [
-            (connection.call.handler if connection.call else receiver, value) for connection, receiver, value in heard
-        ]
+        return [(connection.unwrapped(receiver), value) for connection, receiver, value in heard]
 
     async def send_async(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse, because an engine's receivers are synchronous."""
@@ -319,17 +318,29 @@ class EventSignal(_Connectable, blinker.NamedSignal):
     def _enter(self, connection: Connection, receiver: Any, sender: Any, weak: bool) -> None:
         self.receivers[connection.key] = connection
         self._changed()
+        if observers := self._observers():
+            connection.observe(self.event, observers)
         try:
             self.tell("receiver_connected", receiver=receiver, sender=sender, weak=weak)
         except BaseException:
             self.end(connection)
             raise
 
-    def tell(self, observers: str, **what: Any) -> None:
+    def _observers(self) -> tuple[CallObserver, ...]:
+        engine = self._engine()
+        return () if engine is None or not engine._observers else tuple(engine._observers.values())
+
+    def observe(self) -> None:
+        """Let the engine's observers hear of each call, and no others."""
+        observers = self._observers()
+        for connection in list(self.receivers.values()):
+            connection.observe(self.event, observers)
+
+    def tell(self, about: str, **what: Any) -> None:
         """Send blinker's signals about connections, where anybody has asked for them."""
         # blinker makes these signals when they are first asked for, and so are they looked up here.
-        if observers in self.__dict__:
-            getattr(self, observers).send(self, **what)
+        if about in self.__dict__:
+            getattr(self, about).send(self, **what)
 
     def find(self, receiver: Callable[..., Any], filter: Filter | None) -> Connection | None:
         """Return the connection of a receiver behind a filter."""
@@ -495,6 +506,13 @@ class RemovableEventHandle:
 
     def __init__(self, added: list[tuple[EventSignal, Connection]]) -> None:
         self._added = [(weakref.ref(signal), weakref.ref(connection)) for signal, connection in added]
+
+    @classmethod
+    def joined(cls, handles: Iterable[RemovableEventHandle]) -> RemovableEventHandle:
+        """Return one handle that removes what several would."""
+        joined = cls([])
+        joined._added = [added for handle in handles for added in handle._added]
+        return joined
 
     def remove(self) -> None:
         """Remove the handler; do nothing where it is gone already."""
