@@ -1,0 +1,1 @@
+"""What a progress bar is made of: a line that follows an engine, the count on it, the values, and where it is drawn."""
