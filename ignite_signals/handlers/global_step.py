@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any
 
-from ignite_signals.engine import Engine, Events, FilteredEvent
+from ignite_signals.engine import Engine, Events, FilteredEvent, State
 
 if TYPE_CHECKING:
     from ignite_signals.engine.events import Event
 
-__all__ = ["global_step_from_engine"]
+__all__ = ["global_step_from_engine", "training_step"]
 
 
 def global_step_from_engine(
@@ -47,6 +47,53 @@ def global_step_from_engine(
     if not isinstance(fallback_attr, str):
         raise TypeError(f"fallback_attr must be the name of an attribute of the state, got {fallback_attr!r}")
     return _GlobalStep(engine, custom_event_name, fallback_attr)
+
+
+def training_step(engine: Engine, known: Container[Engine] = ()) -> int:
+    """Return the one step by which all that belongs to a training is logged: the iterations of its trainer.
+
+    It never goes back in a training, whatever is logged at which event. What an evaluator logs lies at the trainer's
+    iteration, while it runs inside of the training and when it runs by itself afterwards.
+
+    Which engine is the trainer: the outermost of those that the logger knows, which are `engine` and the ones around
+    it; where that one makes a single pass over its data, as an evaluator does, the next one around, known or not. So a
+    trainer of several epochs that runs inside of another engine, a search for example, has its own steps, unless
+    the logger is attached to that engine too. An engine that never ran inside of another has its own steps: run an
+    evaluator in a handler of STARTED or COMPLETED, rather than before or after the training.
+
+    Args:
+        engine: whose event it is.
+        known: the engines that the logger is attached to.
+
+    >>> trainer = Engine(lambda engine, batch: None)
+    >>> evaluator = Engine(lambda engine, batch: None)
+    >>> @trainer.on(Events.EPOCH_COMPLETED)
+    ... def evaluate(trainer):
+    ...     evaluator.run(range(10))
+    ...     print(training_step(evaluator))
+    >>> state = trainer.run(range(3), max_epochs=2)
+    3
+    6
+    """
+    chain = _outwards(engine)
+    place = max((index for index, each in enumerate(chain) if each in known), default=0)
+    while place + 1 < len(chain) and _makes_one_pass(chain[place].state):
+        place += 1
+    return chain[place].state.iteration
+
+
+def _outwards(engine: Engine) -> list[Engine]:
+    """Return an engine and those around it, from the inside out."""
+    chain = [engine]
+    while (outer := chain[-1].outer) is not None and outer not in chain:
+        chain.append(outer)
+    return chain
+
+
+def _makes_one_pass(state: State) -> bool:
+    if state.max_iters is None or state.epoch_length is None:
+        return state.max_epochs == 1
+    return state.max_iters <= state.epoch_length
 
 
 class _GlobalStep:
