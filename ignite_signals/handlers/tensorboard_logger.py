@@ -1,0 +1,397 @@
+"""TensorBoard shows what a training logs: scalars, histograms of weights and gradients, images and more."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+import weakref
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from numbers import Number
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, SupportsFloat
+
+import torch
+from torch import Tensor
+
+from ignite_signals.engine.limits import stack_level
+from ignite_signals.extras import extra
+from ignite_signals.handlers.base_logger import (
+    BaseLogger,
+    BaseOptimizerParamsHandler,
+    BaseOutputHandler,
+    BaseWeightsHandler,
+    BaseWeightsScalarHandler,
+    flattened,
+)
+from ignite_signals.handlers.event_files import written
+from ignite_signals.handlers.global_step import _GlobalStep, global_step_from_engine, training_step
+
+if TYPE_CHECKING:
+    from ignite_signals.engine import Engine
+    from ignite_signals.engine.observable import AnyEvent
+    from ignite_signals.engine.signals import RemovableEventHandle
+
+__all__ = [
+    "GradsHistHandler",
+    "GradsScalarHandler",
+    "OptimizerParamsHandler",
+    "OutputHandler",
+    "TensorboardLogger",
+    "WeightsHistHandler",
+    "WeightsScalarHandler",
+    "global_step_from_engine",
+]
+
+
+class TensorboardLogger(BaseLogger):
+    """Log a training for TensorBoard, into a folder of its own.
+
+    All values of a training lie at the training's iteration, also those that an evaluator logs. When a run has returned
+    or raised, all that was logged is on the disk.
+
+    A training that goes on after its process was killed has no point twice: what the killed process logged of later
+    iterations is marked as gone, and TensorBoard does not show it. A value that is there already is not written again.
+
+    In a run of several processes the first alone writes. In the others `writer` takes every call and does nothing. Make
+    the logger when the process group is there.
+
+    A copy of the logger, or one that was unpickled, writes a file of its own in the same folder.
+
+    Args:
+        args, kwargs: those of `torch.utils.tensorboard.SummaryWriter`: `log_dir` (by default a new folder in `runs`),
+            `comment`, `purge_step`, `max_queue`, `flush_secs` (a killed process loses at most the points of so many
+            seconds), `filename_suffix`.
+
+    Raises:
+        ModuleNotFoundError: the package `tensorboard` is not installed; it is an extra.
+        OSError: `log_dir` is no folder that can be written to.
+
+    >>> import tempfile
+    >>> from ignite_signals import Engine, Events
+    >>> trainer = Engine(lambda engine, batch: 1 / batch)
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with TensorboardLogger(log_dir=folder.name) as logger:
+    ...     handle = logger.attach_output_handler(
+    ...         trainer,
+    ...         Events.ITERATION_COMPLETED(every=2),
+    ...         tag="training",
+    ...         output_transform=lambda loss: {"loss": loss},
+    ...     )
+    ...     state = trainer.run([1, 2, 3, 4])
+
+    Read back as TensorBoard reads it:
+
+    >>> from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    >>> points = EventAccumulator(folder.name).Reload().Scalars("training/loss")
+    >>> [(point.step, point.value) for point in points]
+    [(2, 0.5), (4, 0.25)]
+    >>> folder.cleanup()
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+        self._args, self._kwargs = args, kwargs
+        self._writer: Any = None
+        # How far the runs of each engine have come in this process.
+        self._reached: weakref.WeakKeyDictionary[Engine, int] = weakref.WeakKeyDictionary()
+        # The step of each name's last value that was there when a training went on.
+        self._there: dict[str, int] = {}
+        # Beginnings of the names that lie at a step from `global_step_from_engine`, mostly an epoch.
+        self._uncounted: set[str] = set()
+        self.writer  # noqa: B018  # now, because a folder that cannot be written to is to be known before the training
+
+    @property
+    def writer(self) -> Any:
+        """The `SummaryWriter`, for images and whatever else it takes; what the logger lacks is looked up there."""
+        if self._writer is None:
+            made = _summary_writer if self.is_active else _SilentWriter
+            self._writer = made(*self._args, **self._kwargs)
+        return self._writer
+
+    @property
+    def _folder(self) -> Any:
+        return _log_dir(*self._args, **self._kwargs) if self._writer is None else self._writer.get_logdir()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "writer":  # as copying asks for, before there is a writer
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.writer, name)
+
+    def log(self, values: Mapping[str, Any], step: int) -> None:
+        """Write numbers, by name, at a step. What is no number is left out, with a warning."""
+        for name, value in flattened("", values):
+            if not (isinstance(value, Number) and isinstance(value, SupportsFloat)):
+                _warn(f"{name!r} is not logged: TensorBoard takes numbers as scalars, got {value!r}")
+            elif self.is_new(name, step):
+                self.writer.add_scalar(name, float(value), step)
+
+    def is_new(self, name: str, step: int) -> bool:
+        """Tell whether a name has no value of that step or a later one from before the training went on."""
+        return not self._there or step > self._there.get(name, -1)
+
+    def attach(
+        self, engine: Engine, log_handler: Callable[..., Any], event_name: AnyEvent, *args: Any, **kwargs: Any
+    ) -> RemovableEventHandle:
+        """Call `log_handler(engine, logger, event_name, ...)` at an event; see `BaseLogger.attach`."""
+        handle = super().attach(engine, log_handler, event_name, *args, **kwargs)
+        with suppress(ValueError):  # it surrounds them already
+            engine.surround_runs(self._surround)
+        if isinstance(getattr(log_handler, "global_step_transform", None), _GlobalStep):
+            self._uncounted.add(f"{log_handler.tag}/")  # type: ignore[attr-defined]  # an OutputHandler
+        return handle
+
+    @contextmanager
+    def _surround(self, engine: Engine) -> Iterator[None]:
+        """Hide what is of later iterations before a run, and have everything on the disk after it."""
+        self.engines.add(engine)  # a copy of an engine is not known to the copy of the logger
+        if not self.is_active:
+            yield
+            return
+        self._go_on(engine)
+        try:
+            yield
+        finally:
+            self._reached[engine] = training_step(engine, self.engines)
+            self.writer.flush()
+
+    def _go_on(self, engine: Engine) -> None:
+        """Have TensorBoard forget what lies beyond the place from which a training goes on."""
+        if engine.outer in self.engines:
+            return
+        step, reached = training_step(engine, self.engines), self._reached.get(engine)
+        if step == 0:  # another training
+            self._there = {}
+        if step == 0 or (reached is not None and reached <= step):
+            return
+        self.writer.flush()
+        found = written(self._folder, step, self._uncounted)
+        self._there = found.last
+        if found.is_beyond:
+            self._mark_restart(found.end)
+
+    def _mark_restart(self, step: int) -> None:
+        """Write the mark by which TensorBoard forgets what it has read of that step and later ones."""
+        kinds = extra("tensorboard.compat.proto.event_pb2", "tensorboard", "TensorboardLogger")
+        start = kinds.SessionLog(status=kinds.SessionLog.START)
+        file = self.writer._get_file_writer()  # a new one, where it was closed
+        for _ in range(2):  # `tensorboard --load_fast=false` takes the first one of a folder for a beginning
+            file.add_event(kinds.Event(session_log=start), step)
+
+    def close(self) -> None:
+        """Write what is left and close the file. What is logged afterwards goes to a new one."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _create_output_handler(self, *args: Any, **kwargs: Any) -> OutputHandler:
+        return OutputHandler(*args, **kwargs)
+
+    def _create_opt_params_handler(self, *args: Any, **kwargs: Any) -> OptimizerParamsHandler:
+        return OptimizerParamsHandler(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(log_dir={self._folder!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy all but the open file, and what was done with it; a copy writes into the same folder."""
+        arguments = {**_named_arguments(*self._args, **self._kwargs), "log_dir": self._folder}
+        arguments.pop("purge_step", None)
+        mine = {"_args": (), "_kwargs": arguments, "_writer": None, "_reached": None, "_there": {}}
+        return {**super().__getstate__(), **mine}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._reached = weakref.WeakKeyDictionary()
+
+
+class OutputHandler(BaseOutputHandler):
+    """Log metrics, outputs and attributes of the state as scalars; see `BaseOutputHandler`."""
+
+
+class OptimizerParamsHandler(BaseOptimizerParamsHandler):
+    """Log a parameter of an optimizer, such as its rate, for each group; see `BaseOptimizerParamsHandler`."""
+
+
+class WeightsScalarHandler(BaseWeightsScalarHandler):
+    """Log a number for each of a model's parameters, by default its norm: see `BaseWeightsScalarHandler`.
+
+    The names are `weights_norm/fc/bias`, with the name of the reduction. All numbers come from the device at once.
+
+    >>> from torch import nn
+    >>> model = nn.Linear(2, 1)
+    >>> for weight in model.parameters():
+    ...     _ = nn.init.ones_(weight)
+    >>> WeightsScalarHandler(model, reduction=torch.sum).values(None)
+    {'weights_sum/weight': 2.0, 'weights_sum/bias': 1.0}
+    """
+
+    def values(self, engine: Engine) -> dict[str, float]:
+        """Return the numbers by name."""
+        return _reduced(self, "weights", _weights(self))
+
+
+class GradsScalarHandler(BaseWeightsScalarHandler):
+    """Log a number for each gradient of a model's parameters, by default its norm: see `BaseWeightsScalarHandler`.
+
+    The names are `grads_norm/fc/bias`. A parameter without a gradient is left out.
+    """
+
+    def values(self, engine: Engine) -> dict[str, float]:
+        """Return the numbers by name."""
+        return _reduced(self, "grads", _grads(self))
+
+
+class _HistHandler(BaseWeightsHandler):
+    """Log histograms."""
+
+    def __call__(self, engine: Engine, logger: TensorboardLogger, event_name: Any) -> None:
+        if not isinstance(logger, TensorboardLogger):
+            raise TypeError(f"logger must be a TensorboardLogger for {type(self).__name__}, got {logger!r}")
+        if logger.is_active:
+            step = training_step(engine, logger.engines)
+            for name, tensor in self.tensors():
+                _add_histogram(logger, name, tensor, step)
+
+    @abstractmethod
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield what to log, by name."""
+
+
+class WeightsHistHandler(_HistHandler):
+    """Log a histogram of each of a model's parameters: `weights/fc/bias`; see `BaseWeightsHandler`.
+
+    Values that are not finite are not counted.
+    """
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the parameters by name."""
+        return _named(self, "weights", _weights(self))
+
+
+class GradsHistHandler(_HistHandler):
+    """Log a histogram of each gradient of a model's parameters: `grads/fc/bias`; see `BaseWeightsHandler`.
+
+    A parameter without a gradient is left out, values that are not finite are not counted.
+    """
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the gradients by name."""
+        return _named(self, "grads", _grads(self))
+
+
+class _SilentWriter:
+    """Take every call that a `SummaryWriter` takes, and do nothing: for the processes that do not write."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.log_dir = _log_dir(*args, **kwargs)
+
+    def get_logdir(self) -> Any:
+        """Return the folder into which the first process writes, where that was given."""
+        return self.log_dir
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        if name.startswith("_") or not hasattr(_summary_writer_class(), name):
+            raise AttributeError(f"SummaryWriter has no attribute {name!r}")
+        return _nothing
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Do nothing."""
+
+
+def _summary_writer_class() -> Any:
+    extra("tensorboard", "tensorboard", "TensorboardLogger")  # which torch's module needs
+    return extra("torch.utils.tensorboard", "tensorboard", "TensorboardLogger").SummaryWriter
+
+
+def _summary_writer(*args: Any, **kwargs: Any) -> Any:
+    made = _summary_writer_class()
+    log_dir = _log_dir(*args, **kwargs)
+    if "://" not in str(log_dir):  # a folder in the cloud
+        _check_folder(log_dir)
+    return made(*args, **kwargs)
+
+
+def _named_arguments(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    names = ("log_dir", "comment", "purge_step", "max_queue", "flush_secs", "filename_suffix")
+    return {**dict(zip(names, args, strict=False)), **kwargs}
+
+
+def _log_dir(*args: Any, **kwargs: Any) -> Any:
+    return _named_arguments(*args, **kwargs).get("log_dir")
+
+
+def _check_folder(log_dir: Any) -> None:
+    """Refuse a folder that cannot be written to; `SummaryWriter` would find out in its thread."""
+    folder = Path(log_dir or "runs")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        message = f"log_dir must be a folder that can be written to, got {log_dir!r}: {reason}"
+        raise OSError(error.errno, message) from error
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=stack_level())
+
+
+def _weights(handler: BaseWeightsHandler) -> Iterator[tuple[str, Tensor]]:
+    for name, weight in handler.weights:
+        yield name, weight.detach()
+
+
+def _grads(handler: BaseWeightsHandler) -> Iterator[tuple[str, Tensor]]:
+    for name, weight in handler.weights:
+        if weight.grad is not None:
+            yield name, weight.grad.detach()
+
+
+def _named(
+    handler: BaseWeightsHandler, kind: str, tensors: Iterator[tuple[str, Tensor]]
+) -> Iterator[tuple[str, Tensor]]:
+    prefix = f"{handler.tag}/{kind}" if handler.tag else kind
+    for name, tensor in tensors:
+        yield f"{prefix}/{name.replace('.', '/')}", tensor
+
+
+def _reduced(handler: BaseWeightsScalarHandler, kind: str, tensors: Iterator[tuple[str, Tensor]]) -> dict[str, float]:
+    reduction = getattr(handler.reduction, "__name__", type(handler.reduction).__name__)
+    named = _named(handler, f"{kind}_{reduction}", tensors)
+    return _fetched({name: handler.reduction(tensor) for name, tensor in named})
+
+
+def _fetched(values: dict[str, Any]) -> dict[str, float]:
+    """Return tensors without dimensions as numbers; those of one device wait for it once, not once each."""
+    alike: dict[Any, list[str]] = {}
+    for name, value in values.items():
+        if isinstance(value, Tensor):
+            alike.setdefault((value.device, value.dtype), []).append(name)
+    numbers = dict(values)
+    for names in alike.values():
+        numbers.update(zip(names, torch.stack([values[name] for name in names]).tolist(), strict=True))
+    return numbers
+
+
+def _add_histogram(logger: TensorboardLogger, name: str, tensor: Tensor, step: int) -> None:
+    if not logger.is_new(name, step):
+        return
+    values = _finite(tensor)
+    if values.numel():
+        logger.writer.add_histogram(name, values.numpy(), step)
+    else:
+        _warn(f"{name!r} is not logged at step {step}: it has no finite value to make a histogram of")
+
+
+def _finite(tensor: Tensor) -> Tensor:
+    """Return the finite values, in memory and in a type that numpy has."""
+    if tensor.layout != torch.strided:
+        tensor = tensor.to_dense()
+    if tensor.is_floating_point() and tensor.dtype not in (torch.float16, torch.float32, torch.float64):
+        tensor = tensor.float()
+    tensor = tensor.cpu()
+    return tensor[tensor.isfinite()]
