@@ -75,13 +75,13 @@ def _parsed(attribute: str) -> tuple[str, str]:
     return name, operation
 
 
-def reinit__is_reduced(method: C) -> C:
+def reinit__is_reduced(func: C) -> C:
     """Decorate `reset` and `update` of a metric that was written for PyTorch-Ignite.
 
     Ignite needs it, because there a value that was reduced stays reduced. Here each process keeps
     its own state, so the method is returned as it is.
     """
-    return method
+    return func
 
 
 @contextmanager
