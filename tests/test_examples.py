@@ -172,16 +172,59 @@ def test_digits_ends_with_the_same_network_when_it_is_killed_and_started_again(t
     assert 2 == len(list((tmp_path / "interrupted").iterdir()))
 
 
-def test_digits_says_why_a_folder_cannot_be_used(tmp_path):
+@pytest.mark.parametrize(("option", "argument"), [("--checkpoints", "dirname"), ("--tensorboard", "log_dir")])
+def test_digits_says_why_a_folder_cannot_be_used(tmp_path, option, argument):
     """One line of error, and the file is as it was."""
     file = tmp_path / "notes.txt"
     file.write_text("mine")
     ended = subprocess.run(
-        command("digits", "--checkpoints", str(file)), env=environment(), capture_output=True, text=True, check=False
+        command("digits", option, str(file)), env=environment(), capture_output=True, text=True, check=False
     )
     assert (1, "") == (ended.returncode, ended.stdout)
-    assert ended.stderr.startswith("digits.py: error: --checkpoints cannot be used: dirname must be a folder, got")
+    assert ended.stderr.startswith(f"digits.py: error: {option} cannot be used: ")
+    assert f"{argument} must be a folder" in ended.stderr
+    assert 1 == len(ended.stderr.splitlines())
     assert "mine" == file.read_text()
+
+
+def test_digits_logs_curves_for_tensorboard(tmp_path):
+    """All lies at the trainer's iteration: the loss of each tenth, and what each data set gives after an epoch."""
+    pytest.importorskip("tensorboard")
+    from support.tensorboard import points
+
+    text = printed("digits", "--epochs", "2", "--tensorboard", str(tmp_path))
+    curves = points(tmp_path)
+    names = {f"{part}/{value}" for part in ("train", "validation", "test") for value in ("accuracy", "loss")}
+    assert {"training/loss"} | names == curves.keys()
+    assert [*range(10, 69, 10)] == [step for step, _ in curves["training/loss"]]
+    assert {(34, 68)} == {tuple(step for step, _ in curves[name]) for name in names}
+    shown = [float(percent) / 100 for percent in found(r"validation +(\S+)% ", text)]
+    assert shown == pytest.approx([value for _, value in curves["validation/accuracy"]], abs=1e-4)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize("wanted", [True, False])
+def test_digits_shows_a_bar_in_a_terminal(wanted):
+    """In a terminal a bar is drawn by default, to the last iteration; `--no-progress` shows none."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    reader, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    arguments = ("--epochs", "1", *(() if wanted else ("--no-progress",)))
+    ended = subprocess.run(
+        command("digits", *arguments), env=environment(), stdout=subprocess.PIPE, stderr=terminal, text=True, check=True
+    )
+    os.write(terminal, b"\nend\n")
+    shown = b""
+    while b"end" not in shown:
+        shown += os.read(reader, 65536)
+    os.close(reader)
+    os.close(terminal)
+    assert (wanted, wanted) == (b"training: [0/34]" in shown, b"[34/34] 100%" in shown)
+    assert 1 == len(found(r"^epoch  1  train ", ended.stdout))
 
 
 @needs_signals

@@ -9,7 +9,9 @@ program shows
 - a run that Ctrl-C ends in order: the best network so far is kept;
 - with `--checkpoints FOLDER`, a training that loses nothing: killed at any moment and started
   again with the same command, it ends with the same network;
-- metrics by class: how many of each digit are found, and what the others are taken for.
+- metrics by class: how many of each digit are found, and what the others are taken for;
+- a progress bar, where the program runs in a terminal;
+- with `--tensorboard FOLDER`, the loss and the accuracies as curves: `tensorboard --logdir FOLDER`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import argparse
 import copy
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -26,7 +30,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from ignite_signals import Engine, EventEnum, Events, create_supervised_evaluator, create_supervised_trainer
-from ignite_signals.handlers import Checkpoint, Preemption
+from ignite_signals.handlers import Checkpoint, Preemption, ProgressBar, TensorboardLogger
 from ignite_signals.metrics import Accuracy, ConfusionMatrix, Loss, Recall
 from ignite_signals.utils import manual_seed
 
@@ -85,23 +89,50 @@ class Best:
         self.epoch, self.accuracy, self.weights = state["epoch"], state["accuracy"], state["weights"]
 
 
-def attach_reports(trainer: Engine) -> None:
-    """Print what happens, each at its own time."""
+def attach_progress(trainer: Engine) -> Callable[[str], None]:
+    """Show how far the training is, and return what writes a line above the bar."""
+    bar = ProgressBar(desc="training")
+    bar.attach(trainer, output_transform=lambda loss: {"loss": loss}, closing_event_name=Events.COMPLETED)
+    return bar.log_message
+
+
+def attach_reports(trainer: Engine, say: Callable[[str], None]) -> None:
+    """Say what happens, each at its own time."""
 
     @trainer.on(Events.ITERATION_COMPLETED(once=1))
     def show_first_loss(trainer: Engine) -> None:
-        print(f"first loss {trainer.state.output:.3f}; guessing has {torch.tensor(10.0).log():.3f}")
+        say(f"first loss {trainer.state.output:.3f}; guessing has {torch.tensor(10.0).log():.3f}")
 
     @trainer.on(Events.ITERATION_COMPLETED(every=50))
     def show_loss(trainer: Engine) -> None:
-        print(f"  iteration {trainer.state.iteration:4}  loss {trainer.state.output:.4f}")
+        say(f"  iteration {trainer.state.iteration:4}  loss {trainer.state.output:.4f}")
 
     @trainer.on(Events.EPOCH_COMPLETED(event_filter=is_power_of_two))
     def show_time(trainer: Engine) -> None:
-        print(f"  epoch {trainer.state.epoch} took {trainer.state.times['EPOCH_COMPLETED']:.2f} s")
+        say(f"  epoch {trainer.state.epoch} took {trainer.state.times['EPOCH_COMPLETED']:.2f} s")
 
 
-def attach_evaluation(trainer: Engine, evaluator: Engine, data: dict[str, Loader], best: Best) -> None:
+def open_tensorboard(trainer: Engine, folder: str | None) -> TensorboardLogger | None:
+    """Log the loss of every tenth iteration, if there is a folder to log to."""
+    if folder is None:
+        return None
+    try:
+        logger = TensorboardLogger(log_dir=folder)
+    except (OSError, ModuleNotFoundError) as error:
+        sys.exit(f"digits.py: error: --tensorboard cannot be used: {error}")
+    every_tenth = Events.ITERATION_COMPLETED(every=10)
+    logger.attach_output_handler(trainer, every_tenth, tag="training", output_transform=lambda loss: {"loss": loss})
+    return logger
+
+
+def attach_evaluation(
+    trainer: Engine,
+    evaluator: Engine,
+    data: dict[str, Loader],
+    best: Best,
+    say: Callable[[str], None],
+    logger: TensorboardLogger | None,
+) -> None:
     """Evaluate on each data set after an epoch, and keep the network if it has become better."""
     trainer.register_events(*Progress)
     trainer.register_stateful(best)
@@ -113,11 +144,17 @@ def attach_evaluation(trainer: Engine, evaluator: Engine, data: dict[str, Loader
         def keep(evaluator: Engine, name: str) -> None:
             results[name] = evaluator.state.metrics
 
+        def logging(name: str) -> AbstractContextManager[Any]:
+            if logger is None:
+                return nullcontext()
+            numbers = ["accuracy", "loss"]
+            return logger.attach_output_handler(evaluator, Events.COMPLETED, tag=name, metric_names=numbers)
+
         for name, loader in data.items():
-            with evaluator.add_event_handler(Events.COMPLETED, keep, name):
+            with evaluator.add_event_handler(Events.COMPLETED, keep, name), logging(name):
                 evaluator.run(loader)
         columns = (f"{name} {result['accuracy']:7.2%} {result['loss']:.4f}" for name, result in results.items())
-        print(f"epoch {trainer.state.epoch:2}", *columns, sep="  ")
+        say("  ".join([f"epoch {trainer.state.epoch:2}", *columns]))
         if results["validation"]["accuracy"] > best.accuracy:
             best.keep(trainer, results["validation"]["accuracy"])
 
@@ -148,8 +185,10 @@ def train(arguments: argparse.Namespace) -> int:
     metrics = {"accuracy": Accuracy(), "loss": Loss(loss_fn), "recall": Recall(), "confusion": ConfusionMatrix(10)}
     evaluator = create_supervised_evaluator(network, metrics=metrics, device=device)
     best = Best(network)
-    attach_reports(trainer)
-    attach_evaluation(trainer, evaluator, data, best)
+    say = attach_progress(trainer) if arguments.progress else print
+    logger = open_tensorboard(trainer, arguments.tensorboard)
+    attach_reports(trainer, say)
+    attach_evaluation(trainer, evaluator, data, best, say, logger)
 
     saved = {"network": network, "optimizer": optimizer, "trainer": trainer}
     checkpoint = attach_checkpoints(trainer, saved, arguments.checkpoints)
@@ -161,6 +200,8 @@ def train(arguments: argparse.Namespace) -> int:
         print(f"{state.stop_reason} after {state.iteration} iterations, {time.perf_counter() - began:.1f} s")
     else:
         print(f"trained for {state.epoch} epochs already")
+    if logger is not None:
+        logger.close()
     if not best.epoch:
         print("no epoch was completed, so there is no best network")
         return preemption.exit_code or 0
@@ -186,6 +227,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and order; the split is fixed (default 0)")
     parser.add_argument("--checkpoints", metavar="FOLDER", help="save there, and go on from what is there")
+    parser.add_argument("--tensorboard", metavar="FOLDER", help="log curves there, for TensorBoard")
+    parser.add_argument("--no-progress", dest="progress", action="store_false", help="show no progress bar")
     arguments = parser.parse_args()
     if arguments.epochs < 1:
         parser.error(f"--epochs must be a positive integer, got {arguments.epochs}")
