@@ -13,7 +13,7 @@ author = "The ignite_signals authors"
 project_copyright = author
 version = release = ignite_signals.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["matplotlib.sphinxext.plot_directive", "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 
 html_theme = "furo"
@@ -28,6 +28,12 @@ autodoc_preserve_defaults = True
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 napoleon_use_ivar = True
+
+# The plots of the pages are drawn by the code that stands above them.
+plot_formats = ["svg"]
+plot_html_show_formats = plot_html_show_source_link = False
+plot_apply_rcparams = True
+plot_rcparams = {"figure.figsize": (7.0, 3.0), "figure.constrained_layout.use": True, "savefig.facecolor": "white"}
 
 # A figure is drawn anew where what it shows, or its script, has changed.
 for figure in ("timeline.py", "on_disk.py"):

@@ -9,6 +9,7 @@ import io
 import itertools
 import linecache
 import re
+import textwrap
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,26 @@ def test_blocks_run_and_print_what_the_page_shows(program):
         got = output_of(block, namespace)
         if not doctest.OutputChecker().check_output(expected, got, doctest.ELLIPSIS):
             pytest.fail(f"{block.place} is followed by\n{expected or '(nothing)'}\nbut printed\n{got}")
+
+
+PLOTS = [block for block in BLOCKS if block.language == "{eval-rst}" and block.text.startswith(".. plot::")]
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=block.place) for block in PLOTS])
+def test_the_code_of_a_plot_is_shown_and_draws_it(block):
+    """What is drawn when the pages are built is drawn by the code that a reader sees."""
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("Agg")
+    options, _, code = block.text.partition("\n\n")
+    source = attrs.evolve(block, text=textwrap.dedent(code))
+    try:
+        printed = output_of(source, {"__name__": "__main__"})
+        drawn = [axes.has_data() for number in pyplot.get_fignums() for axes in pyplot.figure(number).axes]
+    finally:
+        pyplot.close("all")
+    assert ("", True) == (printed, any(drawn))
+    assert ":include-source:" in options
+    assert ":alt:" in options
 
 
 def test_every_fence_is_one_that_the_tests_understand():
