@@ -13,7 +13,7 @@ from ignite_signals.engine.events import split
 from ignite_signals.handlers.checks import check_engine
 from ignite_signals.handlers.progress.course import Course
 from ignite_signals.handlers.progress.line import FORMAT, ProgressLine, hide_finished
-from ignite_signals.handlers.progress.screen import text_tqdm, tqdm_class
+from ignite_signals.handlers.progress.screen import check_drawing, text_tqdm, tqdm_class
 from ignite_signals.handlers.progress.values import Values
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ _ORDER = (
 class ProgressBar:
     """Show how far a run is, on a line of the terminal or in a notebook, with tqdm.
 
-    A line is drawn at most every tenth of a second, and its last state always. What it shows is read then only: no
-    other iteration waits for the device. It is drawn where somebody can see it: by the first of several processes, in
-    a terminal, in a notebook, or in a file of your own.
+    A line is drawn at most every tenth of a second, and its last state where it stays. What it shows is read then only:
+    no other iteration waits for the device. It is drawn where somebody can see it: by the first of several processes,
+    in a terminal, in a notebook, or in a file of your own.
 
     Args:
         persist: leave the line when it is closed, rather than erase it.
@@ -47,6 +47,7 @@ class ProgressBar:
     Raises:
         ModuleNotFoundError: tqdm is not installed; the extra `progress` brings it.
         TypeError: an argument is none of tqdm's, or one that the engine knows.
+        TypeError, ValueError: tqdm cannot draw with its value.
 
     >>> import io
     >>> from ignite_signals.engine import Engine
@@ -60,7 +61,8 @@ class ProgressBar:
     """
 
     def __init__(self, persist: bool = False, bar_format: str | None = FORMAT, **tqdm_kwargs: Any) -> None:
-        _check_arguments(tqdm_kwargs)
+        _check_names(tqdm_kwargs)
+        check_drawing({"bar_format": bar_format} | tqdm_kwargs)
         self.persist = persist
         self.bar_format = bar_format
         self.tqdm_kwargs = tqdm_kwargs
@@ -192,7 +194,7 @@ def _comes_after(followed: Event, closing: Events) -> bool:
     return closing in (Events.EPOCH_COMPLETED, Events.COMPLETED)
 
 
-def _check_arguments(kwargs: Mapping[str, Any]) -> None:
+def _check_names(kwargs: Mapping[str, Any]) -> None:
     """Refuse what tqdm does not know or the engine does, before a run has begun."""
     known = inspect.signature(text_tqdm().__init__).parameters.keys() | {"display"}
     for name in kwargs:

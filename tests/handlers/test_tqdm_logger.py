@@ -13,6 +13,7 @@ import types
 import warnings
 import weakref
 from itertools import pairwise
+from time import monotonic
 from typing import ClassVar
 
 import pytest
@@ -124,7 +125,7 @@ def test_a_bar_that_does_not_persist_is_erased():
     trainer.run(range(4), max_epochs=3)
     assert [] == lasting(file)
     assert "\n" not in file.getvalue()
-    assert "Epoch [3/3]: [4/4]" == drawn(file)[-1]
+    assert "Epoch [1/3]: [0/4]" == drawn(file)[0]
 
 
 @pytest.mark.parametrize(
@@ -139,9 +140,9 @@ def test_a_bar_that_does_not_persist_is_erased():
 def test_the_description_tells_the_epoch_where_there_are_several(desc, epochs, shown):
     """One epoch needs no number."""
     trainer = trainer_of()
-    file = watched(trainer, desc=desc).file
+    file = watched(trainer, desc=desc, persist=True).file
     trainer.run(range(2), max_epochs=epochs)
-    assert shown == drawn(file)[-1]
+    assert shown == lasting(file)[-1]
 
 
 @pytest.mark.parametrize("max_iters", [3, 4])
@@ -196,7 +197,8 @@ def test_values_are_shown_in_the_order_of_metrics_output_and_state():
     """Each kind adds to the line, and what a run does not have yet is left out."""
     trainer = trainer_of(lambda engine, batch: {"loss": torch.tensor(0.5), "parts": (1, torch.tensor([2.0, 3.0]))})
     trainer.state.rate = 0.1
-    file = watched(trainer, metric_names="all", output_transform=lambda output: output, state_attributes=["rate"]).file
+    shown = {"metric_names": "all", "output_transform": lambda output: output, "state_attributes": ["rate"]}
+    file = watched(trainer, persist=True, **shown).file
     trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: engine.state.metrics.update(accuracy=0.75))
     trainer.run([0])
     assert "Iteration: [0/1]" == drawn(file)[0]
@@ -233,7 +235,7 @@ def test_a_name_that_is_never_found_is_warned_of_once():
 def test_a_value_that_does_not_fit_on_a_line_is_warned_of_once():
     """A matrix is named, and left out."""
     trainer = trainer_of(lambda engine, batch: {"loss": 1, "weights": torch.ones(2, 3)})
-    file = watched(trainer, output_transform=lambda output: output).file
+    file = watched(trainer, output_transform=lambda output: output, persist=True).file
     with pytest.warns(
         UserWarning, match=r"cannot show 'weights', a Tensor of shape \(2, 3\): choose a number"
     ) as caught:
@@ -278,7 +280,7 @@ def test_epochs_are_counted_over_the_run(clock):
     file = watched(trainer, event_name=Events.EPOCH_COMPLETED, closing_event_name=Events.COMPLETED, persist=True).file
     trainer.add_event_handler(Events.EPOCH_STARTED, lambda: setattr(clock, "now", clock.now + 1))
     trainer.run(range(2), max_epochs=3)
-    assert [f"Epoch: [{n}/3]" for n in (0, 1, 2, 3, 3, 3)] == drawn(file)
+    assert [f"Epoch: [{n}/3]" for n in (0, 1, 2, 3, 3)] == drawn(file)
     assert ["Epoch: [3/3]"] == lasting(file)
 
 
@@ -443,6 +445,38 @@ def test_bad_arguments_of_tqdm_are_named_at_once(arguments, text):
     assert (TypeError, text) == raised(ProgressBar, **arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "kind", "text"),
+    [
+        ({"bar_format": "{nope}"}, ValueError, "bar_format must be a value .*, got '{nope}': KeyError"),
+        ({"bar_format": "{n"}, ValueError, "bar_format must be a value that tqdm can draw with, got '{n': ValueError"),
+        ({"bar_format": 3}, ValueError, "bar_format must be a value that tqdm can draw with, got 3: "),
+        ({"mininterval": "x"}, TypeError, "mininterval must be a value that tqdm can draw with, got 'x': TypeError"),
+        ({"ncols": "x", "unit": "batch"}, TypeError, "ncols must be a value that tqdm can draw with, got 'x': TypeE"),
+        ({"nrows": "x"}, TypeError, "nrows must be a value that tqdm can draw with, got 'x': TypeError"),
+        ({"file": "/x/y"}, TypeError, "file must be a text file that is open for writing, got '/x/y'"),
+        (
+            {"bar_format": "{unit_divisor:d}", "unit_divisor": "x"},
+            ValueError,
+            "these arguments must be such that tqdm can draw with them together, got .*'unit_divisor': 'x'",
+        ),
+    ],
+)
+def test_values_that_tqdm_cannot_draw_with_are_named_at_once(arguments, kind, text):
+    """They do not end a run that has begun, and leave no bar behind."""
+    with pytest.raises(kind, match=text):
+        ProgressBar(**arguments)
+    assert [] == open_bars()
+
+
+def test_values_that_tqdm_draws_with_only_together_are_no_fault():
+    """A format may ask for what another argument has."""
+    trainer = trainer_of()
+    file = watched(trainer, bar_format="{postfix[0]} {n}", postfix=["so far"], persist=True).file
+    trainer.run(range(3))
+    assert ["so far 3"] == lasting(file)
+
+
 def test_the_extra_is_named_where_tqdm_is_missing(monkeypatch):
     """The error says what to install."""
     monkeypatch.setitem(sys.modules, "tqdm", None)
@@ -457,7 +491,7 @@ def test_the_extra_is_named_where_tqdm_is_missing(monkeypatch):
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 0.03, 0.1, 0.5])
 def test_a_line_is_redrawn_at_most_every_tenth_of_a_second(seconds, clock):
-    """Whatever the speed; the first and the last state come in addition."""
+    """Whatever the speed; the last state comes in addition where it stays."""
     trainer = trainer_of(lambda engine, batch: setattr(clock, "now", clock.now + seconds))
     times = []
 
@@ -466,12 +500,13 @@ def test_a_line_is_redrawn_at_most_every_tenth_of_a_second(seconds, clock):
             times.extend([clock.now] * ("/1000]" in text))
             return super().write(text)
 
-    file = watched(trainer, File()).file
+    file = watched(trainer, File(), persist=True).file
     trainer.run(range(1000))
     assert "Iteration: [1000/1000]" == drawn(file)[-1]
-    assert all(after - before > 0.0999 for before, after in pairwise(times[:-1]))
-    assert len(times) - 2 <= seconds * 1000 / 0.1
-    assert len(times) - 2 >= min(999, seconds * 1000 / (0.1 + 2 * seconds)) - 1
+    *times, _ = times
+    assert all(after - before > 0.0999 for before, after in pairwise(times))
+    assert len(times) - 1 <= seconds * 1000 / 0.1
+    assert len(times) - 1 >= min(999, seconds * 1000 / (0.1 + 2 * seconds)) - 1
 
 
 def test_a_slow_iteration_after_many_fast_ones_is_drawn_at_once(clock):
@@ -479,18 +514,65 @@ def test_a_slow_iteration_after_many_fast_ones_is_drawn_at_once(clock):
     trainer = trainer_of(lambda engine, batch: setattr(clock, "now", clock.now + (1e-5 if batch < 20_000 else 5)))
     file = watched(trainer).file
     trainer.run(range(20_003))
-    assert [f"Iteration: [{n}/20003]" for n in (20_001, 20_002, 20_003, 20_003)] == drawn(file)[-4:]
+    assert [f"Iteration: [{n}/20003]" for n in (20_001, 20_002, 20_003)] == drawn(file)[-3:]
 
 
-def test_fast_epochs_and_evaluations_are_not_all_drawn(clock):
-    """A thousand epochs that take no time draw what can be seen: the first, and the last."""
-    trainer, evaluator = trainer_of(), trainer_of()
-    training, evaluation = watched(trainer).file, watched(evaluator).file
-    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run(range(2)))
-    trainer.run(range(2), max_epochs=1000)
-    assert "Epoch [1000/1000]: [2/2]" == drawn(training)[-1]
-    assert len(drawn(training)) < 6
-    assert len(drawn(evaluation)) < 6
+class Counting(io.StringIO):
+    """A file that counts what is drawn on it, and keeps nothing."""
+
+    drawings = 0
+
+    def write(self, text):
+        self.drawings += "/" in text
+        return len(text)
+
+
+def drawings_of_fast(events, epochs, **arguments):
+    """Return how often the lines of a trainer and its evaluator are drawn, and the tenths of a second that it took."""
+    trainer, evaluator, file = trainer_of(), trainer_of(), Counting()
+    bar = ProgressBar(bar_format=SHORT, file=file, **arguments)
+    bar.attach(trainer)
+    if events is not None:
+        bar.attach(evaluator)
+        trainer.add_event_handler(events, lambda: evaluator.run(range(10)))
+    began = monotonic()
+    trainer.run(range(100), max_epochs=epochs)
+    return file.drawings, (monotonic() - began) * 10
+
+
+@pytest.mark.parametrize(
+    ("events", "epochs"), [(None, 6000), (Events.EPOCH_COMPLETED, 1000), (Events.ITERATION_COMPLETED(every=20), 400)]
+)
+def test_fast_epochs_and_evaluations_are_drawn_as_seldom_as_fast_iterations(events, epochs):
+    """By the real clock: one drawing a tenth of a second, and the first ones of both lines."""
+    drawings, tenths = drawings_of_fast(events, epochs)
+    assert 1 <= drawings <= tenths + 5
+
+
+@pytest.mark.parametrize("engines", [1, 2])
+def test_a_line_that_stays_is_drawn_once_as_it_closes(engines):
+    """Fast epochs have a line each, as was asked for, and no drawing beside that but one a tenth of a second."""
+    drawings, tenths = drawings_of_fast(Events.EPOCH_COMPLETED if engines > 1 else None, 300, persist=True)
+    assert engines * 300 <= drawings <= engines * (300 + tenths + 2)
+
+
+def test_a_line_that_begins_before_its_time_puts_off_the_next_drawing(clock):
+    """Slow epochs are there at once; of fast ones, whatever they do, one drawing in a tenth of a second is left."""
+    trainer = trainer_of(lambda engine, batch: setattr(clock, "now", clock.now + batch))
+    file = watched(trainer).file
+    trainer.run([0.05, 0.07], max_epochs=2)
+    assert ["Epoch [1/2]: [0/2]", "Epoch [1/2]: [2/2]", "Epoch [2/2]: [0/2]"] == drawn(file)
+
+
+def test_an_evaluation_that_is_over_at_once_is_not_drawn_again(clock):
+    """One that took its time is drawn as soon as it begins."""
+    evaluator = trainer_of(lambda engine, batch: setattr(clock, "now", clock.now + batch))
+    counts, file = [], watched(evaluator).file
+    for seconds in (0.01, 0.01, 1, 1):
+        clock.now += 10
+        evaluator.run([seconds, 0])
+        counts.append(len(drawn(file)))
+    assert [1, 1, 2, 4] == counts
 
 
 def test_the_interval_is_the_users_to_choose(clock):
@@ -518,7 +600,10 @@ def test_values_are_read_only_when_they_are_drawn(clock):
     trainer = trainer_of(lambda engine, batch: setattr(clock, "now", clock.now + 0.001) or Counted())
     trainer.add_event_handler(Events.STARTED, lambda engine: engine.state.metrics.update(loss=Counted()))
     file = watched(
-        trainer, metric_names=["loss"], output_transform=lambda output: transformed.append(output) or output
+        trainer,
+        persist=True,
+        metric_names=["loss"],
+        output_transform=lambda output: transformed.append(output) or output,
     ).file
     trainer.run(range(1000))
     assert "Iteration: [1000/1000], loss=0.5, output=0.5" == drawn(file)[-1]
@@ -583,8 +668,9 @@ def test_a_loaded_count_of_the_users_own_goes_on():
     epochs, run = made(), made()
     for engine in (epochs, run):
         engine.load_state_dict(saved)
-    of_epoch = watched(epochs, event_name=Own.TICKED, total=5, desc="T").file
-    of_run = watched(run, event_name=Own.TICKED, total=10, desc="T", closing_event_name=Events.COMPLETED).file
+    ticks = {"event_name": Own.TICKED, "desc": "T", "persist": True}
+    of_epoch = watched(epochs, total=5, **ticks).file
+    of_run = watched(run, total=10, closing_event_name=Events.COMPLETED, **ticks).file
     epochs.run(range(5), max_iters=10)
     run.run(range(5), max_iters=10)
     assert ("T [2/2]: [2/5]", "T [2/2]: [5/5]") == (drawn(of_epoch)[0], drawn(of_epoch)[-1])
@@ -883,7 +969,7 @@ def test_who_the_process_is_may_be_told_after_the_bar_is_attached(monkeypatch):
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
     trainer = trainer_of()
-    ProgressBar().attach(trainer)
+    ProgressBar(persist=True).attach(trainer)
     monkeypatch.setattr(screen, "get_rank", lambda: 1)
     trainer.run(range(3))
     assert "" == stream.getvalue()
@@ -938,8 +1024,7 @@ def test_in_a_notebook_the_bar_is_a_widget(monkeypatch):
     ProgressBar().attach(trainer, output_transform=lambda output: {"loss": output})
     trainer.run(range(4), max_epochs=3)
     first, second = Widget.made
-    assert ("Epoch [1/3]: ", 0, 4, None) == first.shown[0]
-    assert ("Epoch [1/3]: ", 4, 4, "loss=0.5") == first.shown[-1]
+    assert [("Epoch [1/3]: ", 0, 4, None)] == first.shown
     assert [(False, True)] * 2 == [(bar.failed, bar.hidden) for bar in (first, second)]
 
 

@@ -50,8 +50,8 @@ class ProgressLine:
     """
 
     __slots__ = (
-        *("__weakref__", "_began", "_course", "_due", "_final", "_first_due", "_from"),
-        *("_interval", "_is_open", "_left_at", "_owner", "_values", "_was_seen", "bar"),
+        *("__weakref__", "_began", "_course", "_due", "_final", "_from", "_interval", "_is_open"),
+        *("_left_at", "_owner", "_started", "_values", "_was_short", "bar"),
     )
 
     def __init__(self, owner: ProgressBar, course: Course, values: Values) -> None:
@@ -64,13 +64,14 @@ class ProgressLine:
         self._owner, self._course, self._values = settings
         self._owner.lines.add(self)
         self.bar: Any = None
-        # When to draw next, inf for never; and from when on a line that begins is drawn at once.
-        self._interval, self._due, self._first_due = _INTERVAL, -math.inf, -math.inf
+        # When to draw next, inf for never.
+        self._interval, self._due = _INTERVAL, -math.inf
+        # When the run started, and whether the last one was over sooner than a line is drawn twice.
+        self._started, self._was_short = 0.0, False
         # Where the line was as it began, and when that was; and where it was as it was closed.
         self._from, self._began, self._left_at = 0, 0.0, 0
         self._is_open = False
-        # Whether anything of the run was drawn; and what was drawn last, where it may be shown again.
-        self._was_seen = False
+        # The last state of an epoch, where it may be shown again.
         self._final: _Look | None = None
 
     # What listens
@@ -100,11 +101,16 @@ class ProgressLine:
         self.advance(engine)
 
     def start(self, engine: Engine) -> None:
-        """Take note of a new run, which may be seen where the last one was not."""
+        """Take note of a new run, which may be seen where the last one was not.
+
+        Where the last one was over at once, as some evaluations are, this one is given time to be over, too.
+        """
         self.close()
-        self._was_seen = False
+        self._started = monotonic()
         if self._due == math.inf:
             self._due = -math.inf
+        elif self._was_short:
+            self._due = self._started + 2 * self._interval
 
     def start_and_open(self, engine: Engine) -> None:
         """Do so, and open the line."""
@@ -112,33 +118,31 @@ class ProgressLine:
         self.open(engine)
 
     def open(self, engine: Engine) -> None:
-        """Begin the line, at 0 or where the run goes on, so that it is there while the first batch is on its way."""
+        """Begin the line, at 0 or where the run goes on, so that it is there while the first batch is on its way.
+
+        So it may be drawn one interval before its time, and at most one.
+        """
         self.close()
         self._course.begin(engine)
         self._begin(engine)
-        if self._first_due <= self._began and self._due < math.inf:
-            self._first_due = self._began + self._interval
+        if self._began >= self._due - self._interval:
             self._draw(engine, reads=False)
 
     def finish(self, engine: Engine, **_: Any) -> None:
-        """Draw the last state and close the line.
-
-        One that is to be erased, and was not seen yet, is left to the end of the run: epochs may be fast.
-        """
-        if self._has_news(engine) and (self.bar is not None or self._owner.persist):
-            final = self._draw(engine)
-            self._leave(engine)
+        """Close the line, with its last state if it stays: to draw what is erased at once would help nobody."""
+        if self._has_news(engine) and (self.bar is not None or self._is_to_stay()):
+            final = self._look(engine)
+            self._leave(engine, final)
             if self._course.closes_with_epoch and not self._owner.persist:
                 self._final = final
                 _LINES[self] = True
-            if final is not None:
-                self._values.warn_of_missing(engine)
+            self._values.warn_of_missing(engine)
         if not (self._course.closes_with_epoch or self._course.is_of_run):
             self._course.begin_phase(engine)
             self._leave(engine)
 
     def end(self, engine: Engine) -> None:
-        """Draw how far the run came that ends or pauses, and close the line."""
+        """Close the line of a run that ends or pauses; if it stays, it shows how far the run came."""
         self._end(engine, reads=True)
 
     def fail(self, engine: Engine, exception: BaseException) -> None:
@@ -146,17 +150,19 @@ class ProgressLine:
         self._end(engine, reads=False)
 
     def _end(self, engine: Engine, reads: bool) -> None:
-        if self._has_news(engine) and (self._was_seen or self._owner.persist):
-            self._draw(engine, reads)
-        self._leave(engine)
+        self._leave(engine, self._look(engine, reads) if self._has_news(engine) and self._is_to_stay() else None)
         self.close()
 
     def _has_news(self, engine: Engine) -> bool:
         """Tell whether the last state is still to be drawn; a run that goes on after a pause does not open the line."""
         return self._is_open or self._course.n(engine) != self._left_at
 
-    def _leave(self, engine: Engine) -> None:
+    def _leave(self, engine: Engine, final: _Look | None = None) -> None:
+        """Close the line until it begins anew; what stays of it is drawn once."""
+        if final is not None and self._owner.persist and (bar := self._prepared(final)) is not None:
+            bar.n, bar.last_print_t = final.n, bar.start_t + final.age
         self._is_open, self._left_at = False, self._course.n(engine)
+        self._was_short = monotonic() - self._started < self._interval
         self._close_bar()
 
     def close(self) -> None:
@@ -171,32 +177,43 @@ class ProgressLine:
     def _begin(self, engine: Engine) -> None:
         self._is_open, self._from, self._began = True, self._course.n(engine), monotonic()
 
-    def _draw(self, engine: Engine, reads: bool = True) -> _Look | None:
+    def _is_to_stay(self) -> bool:
+        return self._owner.persist and self._due < math.inf and is_wanted(self._owner.tqdm_kwargs)
+
+    def _draw(self, engine: Engine, reads: bool = True) -> None:
         """Draw the line as it is, or find out that nobody would see it."""
-        if self.bar is None and not is_wanted(self._owner.tqdm_kwargs):
+        if self.bar is not None or is_wanted(self._owner.tqdm_kwargs):
+            self._show(self._look(engine, reads))
+        else:
             self._due = math.inf
-            return None
+
+    def _look(self, engine: Engine, reads: bool = True) -> _Look:
         if not self._is_open:
             self._begin(engine)
-        course, postfix, now = self._course, self._values.text(engine) if reads else None, monotonic()
-        look = _Look(course.n(engine), course.total(engine), course.desc(engine), postfix, now - self._began)
-        self._show(look)
-        if self.bar is not None:
-            self._due, self._was_seen = now + self._interval, True
-        return look
+        course, postfix = self._course, self._values.text(engine) if reads else None
+        return _Look(course.n(engine), course.total(engine), course.desc(engine), postfix, monotonic() - self._began)
 
     def _show(self, look: _Look) -> None:
+        if self.bar is None:
+            _show_finished(self)
+        bar = self._prepared(look)
+        if bar is not None:
+            bar.update(look.n - bar.n)
+            # What was drawn before its time is made up for.
+            self._due = max(self._due, monotonic()) + self._interval
+
+    def _prepared(self, look: _Look) -> Any:
+        """Return tqdm's object with all to show but the progress; None where nobody would see it."""
         if self.bar is not None and self.bar.total != look.total:  # a length has been found, or moved
             self._drop_bar()
         if self.bar is None:
-            _show_finished(self)
             self.bar = self._new_bar(look)
         bar = self.bar
         if bar is not None:
             bar.desc = look.desc
             if look.postfix:
                 bar.postfix = fitting(look.postfix, bar, look.n)
-            bar.update(look.n - bar.n)
+        return bar
 
     def _new_bar(self, look: _Look) -> Any:
         owner, given = self._owner, self._owner.tqdm_kwargs

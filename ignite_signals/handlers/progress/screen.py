@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Mapping
+from threading import RLock
 from typing import Any
+from weakref import WeakSet
 
 from ignite_signals.distributed import get_rank
 from ignite_signals.extras import extra
 
-__all__ = ["fitting", "is_wanted", "text_tqdm", "tqdm_class"]
+__all__ = ["check_drawing", "fitting", "is_wanted", "text_tqdm", "tqdm_class"]
 
 
 def text_tqdm() -> Any:
@@ -50,6 +53,41 @@ def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return shell is not None and bool("IPKernelApp" in shell.config)
+
+
+def check_drawing(kwargs: Mapping[str, Any]) -> None:
+    """Refuse values with which tqdm cannot draw, before a run has begun."""
+    file = kwargs.get("file")
+    if file is not None and not callable(getattr(file, "write", None)):
+        raise TypeError(f"file must be a text file that is open for writing, got {file!r}")
+    untried = ("file", "write_bytes", "disable", "display")  # where to draw, and whether
+    drawn = {name: value for name, value in kwargs.items() if name not in untried}
+    if _fault(drawn) is None:
+        return
+    for name, value in drawn.items():
+        if (fault := _fault({name: value})) is not None:
+            kind = TypeError if isinstance(fault, TypeError) else ValueError
+            raise kind(f"{name} must be a value that tqdm can draw with, got {value!r}: {fault!r}") from fault
+    raise ValueError(f"these arguments must be such that tqdm can draw with them together, got {drawn!r}")
+
+
+def _fault(kwargs: Mapping[str, Any]) -> Exception | None:
+    """Draw a bar that nobody sees and that no other bar or thread knows of, and return what went wrong."""
+
+    class Trial(text_tqdm()):  # type: ignore[misc]  # it has no types
+        _instances, _lock, monitor_interval = WeakSet[Any](), RLock(), 0
+
+        def __del__(self) -> None:
+            """Leave it: half of one cannot be closed."""
+
+    given = {"total": 2, "mininterval": 0, "miniters": 1} | dict(kwargs)
+    try:
+        bar = Trial(file=io.StringIO(), disable=False, **given)
+        bar.update(1)
+        bar.close()
+    except Exception as error:  # noqa: BLE001  # whatever tqdm says to such values
+        return error
+    return None
 
 
 def fitting(text: str, bar: Any, n: int) -> str:
