@@ -12,7 +12,7 @@ from typing import Any
 from ignite_signals.engine.integers import integer
 from ignite_signals.handlers.base_logger import BaseLogger
 from ignite_signals.handlers.line_file import LineFile
-from ignite_signals.handlers.logged_series import series_of
+from ignite_signals.handlers.logged_series import cells_of, series_of
 from ignite_signals.handlers.logged_values import Plain, plain
 
 __all__ = ["CSVLogger"]
@@ -68,7 +68,7 @@ def _row(*cells: Plain) -> str:
 
 
 def _parsed(line: str) -> list[tuple[str, int, Plain]]:
-    [[step, name, value, _]] = csv.reader([line])
+    step, name, value, _ = cells_of(line)
     return [] if line == _HEADER else [(name, int(step), _number(value))]
 
 

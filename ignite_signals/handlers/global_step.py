@@ -58,7 +58,8 @@ def training_step(engine: Engine, known: Container[Engine] = ()) -> int:
     Which engine is the trainer: the outermost of those that the logger knows, which are `engine` and the ones around
     it; where that one makes a single pass over its data, as an evaluator does, the next one around, known or not. So a
     trainer of several epochs that runs inside of another engine, a search for example, has its own steps, unless
-    the logger is attached to that engine too. An engine that never ran inside of another has its own steps: run an
+    the logger is attached to that engine too; one of a single epoch is told by nothing from an evaluator. An engine
+    that never ran inside of another has its own steps: run an
     evaluator in a handler of STARTED or COMPLETED, rather than before or after the training.
 
     Args:
@@ -91,9 +92,9 @@ def _outwards(engine: Engine) -> list[Engine]:
 
 
 def _makes_one_pass(state: State) -> bool:
-    if state.max_iters is None or state.epoch_length is None:
+    if state.max_iters is None:
         return state.max_epochs == 1
-    return state.max_iters <= state.epoch_length
+    return state.epoch_length is None or state.max_iters <= state.epoch_length
 
 
 class _GlobalStep:

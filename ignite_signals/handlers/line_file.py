@@ -25,13 +25,15 @@ class LineFile:
 
     Raises:
         TypeError: it is no path.
-        ValueError: it is a file that begins otherwise, and stays as it is.
+        ValueError: it is a file that begins otherwise, and stays as it is; or it has a NUL byte.
         OSError: it cannot be written to.
     """
 
     def __init__(self, path: str | os.PathLike[str], beginning: str, writes: bool) -> None:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"path must be the path of a file, got {path!r}")
+        if "\0" in str(path):
+            raise ValueError(f"path must be the path of a file, which has no NUL byte, got {path!r}")
         # Absolute, because the program may change its folder.
         self.path = Path(path).expanduser().absolute()
         self._is_closed = False
@@ -42,8 +44,11 @@ class LineFile:
             with self.path.open("a+b", buffering=0) as file:
                 self._go_on(file, beginning.encode())
         except OSError as error:
-            given = os.fspath(path)
-            raise type(error)(f"path must be a file that can be written to, got {given!r}: {error}") from error
+            where = repr(os.fspath(path))
+            if error.filename is not None and str(error.filename) != str(path):  # its folder
+                where += f", at {str(error.filename)!r}"
+            message = f"path must be a file that can be written to, got {where}: {_reason(error)}"
+            raise OSError(error.errno, message) from error  # which is of the same type
 
     def _go_on(self, file: BinaryIO, beginning: bytes) -> None:
         file.seek(0)
@@ -62,15 +67,23 @@ class LineFile:
         """Write lines, of which none has a line break inside, or none of them.
 
         Raises:
-            OSError: they cannot be written, on a full disk for example; the error names the file.
+            OSError: they cannot be written, on a full disk for example, or the file was removed.
             RuntimeError: the file was closed.
         """
         if self._is_closed:
             raise RuntimeError(f"the log {str(self.path)!r} is closed: make another logger, which goes on in it")
         text = "".join(f"{line}\n" for line in lines)
         if text:
-            with open(self.path, "ab", buffering=0, opener=_existing) as file:
+            with self._reopened() as file:
                 _write(file, text.encode(errors="backslashreplace"))
+
+    def _reopened(self) -> BinaryIO:
+        try:
+            return open(self.path, "ab", buffering=0, opener=_existing)
+        except OSError as error:
+            given, reason = str(self.path), _reason(error)
+            message = f"path must be a file that stays as long as it is written to, got {given!r}: {reason}"
+            raise OSError(error.errno, f"{message}; another logger begins it anew") from error
 
     def close(self) -> None:
         """Write no more."""
@@ -80,6 +93,10 @@ class LineFile:
 def _existing(path: str, flags: int) -> int:
     """Open a file that is there: whoever removed it during the run may have meant it."""
     return os.open(path, flags & ~os.O_CREAT)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _whole(file: BinaryIO) -> int:

@@ -130,6 +130,27 @@ def test_a_value_that_is_no_number_is_left_out_with_a_warning(tmp_path: Path) ->
         written(tmp_path / "log.csv", {"z": 1j})
 
 
+def test_a_string_of_any_length_comes_back(tmp_path: Path) -> None:
+    """The standard library's limit is not that of a log, and stays as it was for the rest of the process."""
+    limit, text = csv.field_size_limit(), "long, " * 50_000
+    written(tmp_path / "log.csv", {"text": text, "loss": 0.5})
+
+    assert {"text": {5: text}, "loss": {5: 0.5}} == CSVLogger.read(tmp_path / "log.csv")
+    assert limit == csv.field_size_limit()
+
+
+def test_what_the_reader_of_csv_refuses_is_a_line_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own error is no ValueError."""
+    written(tmp_path / "log.csv", {"loss": 0.5})
+
+    def refuse(lines: list[str]) -> None:
+        raise csv.Error("field larger than field limit")
+
+    monkeypatch.setattr("ignite_signals.handlers.logged_series.csv.reader", refuse)
+    with pytest.raises(ValueError, match=r"path must be a log as .*, whose line 1 is b'step"):
+        CSVLogger.read(tmp_path / "log.csv")
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(

@@ -290,6 +290,31 @@ def test_an_evaluator_is_known_by_its_single_pass(limits: dict[str, int]) -> Non
     assert 7 == training_step(evaluator, {evaluator})
 
 
+def test_an_evaluator_over_data_of_unknown_length_makes_a_single_pass() -> None:
+    """A few batches of an iterator, at each of which its length is not known yet."""
+    trainer, evaluator, steps = Engine(nothing), Engine(nothing), []
+    evaluator.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda engine: steps.append(training_step(engine, {engine}))
+    )
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run(iter(range(4)), max_iters=2))
+    trainer.run(range(7), max_epochs=2)
+
+    assert [7, 7, 14, 14] == steps
+
+
+def test_a_trainer_of_one_epoch_inside_of_another_engine_is_like_an_evaluator() -> None:
+    """Its own steps are asked for."""
+    search, trainer, steps = Engine(nothing), Engine(nothing), []
+    own = global_step_from_engine(trainer, Events.ITERATION_COMPLETED)
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda engine: steps.append((training_step(engine, {engine}), own(engine, None)))
+    )
+    search.add_event_handler(Events.ITERATION_COMPLETED, lambda: trainer.run(range(2)))
+    search.run(range(2))
+
+    assert [(1, 1), (1, 2), (2, 1), (2, 2)] == steps
+
+
 def test_two_trainings_share_an_evaluator() -> None:
     """It lies at the iteration of the one that runs it, or ran it last."""
     evaluator, steps = Engine(nothing), []

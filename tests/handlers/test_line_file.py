@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ignite_signals.engine import Engine, Events
 from ignite_signals.handlers import csv_logger, json_lines_logger
@@ -155,6 +158,49 @@ def test_steps_that_go_back_take_along_what_came_after_them() -> None:
     assert {"loss": {10: 1.0, 15: 1.55}, "accuracy": {1: 0.5, 2: 0.6}} == newest([*first, *second])
 
 
+def test_a_rarely_logged_name_loses_what_a_lost_life_logged() -> None:
+    """Though its own steps do not go back; and a name that a new run does not have is gone."""
+    first = [("loss", step, 1.0) for step in (60, 80, 90, 100)] + [("best", 80, 0.5), ("best", 100, 0.6)]
+    first.sort(key=lambda entry: entry[1])
+    second = [("loss", 85, 2.0), ("loss", 95, 2.0), ("best", 120, 0.7)]
+    again = [("loss", 1, 3.0)]
+
+    assert {"loss": {60: 1.0, 80: 1.0, 85: 2.0, 95: 2.0}, "best": {80: 0.5, 120: 0.7}} == newest([*first, *second])
+    assert {"loss": {1: 3.0}} == newest([*first, *second, *again])
+
+
+def test_names_that_count_epochs_take_nothing_from_those_that_count_iterations() -> None:
+    """Each is looked at by itself then."""
+    lives = [range(3), range(1, 4)]  # the second goes on from the end of the first epoch
+    entries = [
+        entry
+        for life in lives
+        for epoch in life
+        for entry in [*(("loss", 10 * epoch + i, float(epoch)) for i in range(1, 11)), ("accuracy", epoch + 1, 0.5)]
+    ]
+
+    series = newest(entries)
+    assert list(range(1, 41)) == list(series["loss"])
+    assert [1, 2, 3, 4] == list(series["accuracy"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_training_that_was_killed_often_is_read_as_if_it_had_not_been(data: st.DataObject) -> None:
+    """Whatever is logged how seldom, if one name is logged at each step and does not end where the next life begins."""
+    written, truth, begin = [], {}, 1
+    for _ in range(data.draw(st.integers(1, 4))):
+        end = data.draw(st.integers(begin + 1, begin + 12))
+        truth = {name: {step: each for step, each in kept.items() if step < begin} for name, kept in truth.items()}
+        for step in range(begin, end + 1):
+            for name in ["loss", *data.draw(st.lists(st.sampled_from(["loss", "best", "rate"]), max_size=3))]:
+                written.append((name, step, len(written)))
+                truth.setdefault(name, {})[step] = written[-1][2]
+        begin = data.draw(st.integers(1, end - 1))
+
+    assert {name: kept for name, kept in truth.items() if kept} == newest(written)
+
+
 @every_kind
 @every_copy
 def test_a_copied_engine_logs_to_the_same_file(kind: Kind, tmp_path: Path, copied: Any) -> None:
@@ -237,23 +283,35 @@ def test_a_path_that_cannot_be_written_to_is_refused_before_the_training(kind: K
         begins = {CSVLogger: b"step,name,value,time\n", JSONLinesLogger: b'{"step": '}[kind]
         found = b"epoch,loss\n1,0.5\n"[: len(begins)]
         table: dict[Any, str] = {
-            folder: f"IsADirectoryError: {refused} '{folder}': [Errno 21] Is a directory: '{folder}'",
-            f"{folder}/file/log": f"FileExistsError: {refused} '{folder}/file/log': [Errno 17] File exists: "
-            f"'{folder}/file'",
+            folder: f"IsADirectoryError: [Errno 21] {refused} '{folder}': Is a directory",
+            f"{folder}/file/log": f"FileExistsError: [Errno 17] {refused} '{folder}/file/log', at '{folder}/file': "
+            "File exists",
             folder / "kept.csv": f"ValueError: path must be a file that begins with {begins!r}, got "
             f"'{folder}/kept.csv' with {found!r}",
             5: "TypeError: path must be the path of a file, got 5",
             None: "TypeError: path must be the path of a file, got None",
+            "a\0b": "ValueError: path must be the path of a file, which has no NUL byte, got 'a\\x00b'",
         }
         assert table == {path: message(kind, path) for path in table}
         assert "epoch,loss\n1,0.5\n" == (folder / "kept.csv").read_text()
         with as_ordinary_user():
             assert message(kind, folder / "log") == (
-                f"PermissionError: {refused} '{folder}/log': [Errno 13] Permission denied: '{folder}/log'"
+                f"PermissionError: [Errno 13] {refused} '{folder}/log': Permission denied"
             )
             assert message(kind, folder / "new" / "log") == (
-                f"PermissionError: {refused} '{folder}/new/log': [Errno 13] Permission denied: '{folder}/new'"
+                f"PermissionError: [Errno 13] {refused} '{folder}/new/log', at '{folder}/new': Permission denied"
             )
+
+
+@every_kind
+def test_the_error_of_a_path_keeps_the_systems_number(kind: Kind, tmp_path: Path) -> None:
+    """A program may ask for it, rather than read the message."""
+    with pytest.raises(IsADirectoryError) as raised:
+        kind(tmp_path)
+    assert (errno.EISDIR, f"path must be a file that can be written to, got '{tmp_path}': Is a directory") == (
+        raised.value.errno,
+        raised.value.strerror,
+    )
 
 
 @contextmanager
@@ -291,11 +349,16 @@ def test_a_full_device_is_refused(tmp_path: Path) -> None:
 
 @every_kind
 def test_a_log_that_is_removed_during_the_run_is_an_error(kind: Kind, tmp_path: Path) -> None:
-    """It is not made again: whoever removed it may have meant it."""
+    """It is not made again: whoever removed it may have meant it. The error names the argument and what to do."""
     logger = kind(tmp_path / "log")
     (tmp_path / "log").unlink()
-    with pytest.raises(FileNotFoundError, match=r"No such file or directory: '.*/log'"):
+    expected = (
+        f"[Errno 2] path must be a file that stays as long as it is written to, got '{tmp_path / 'log'}': "
+        "No such file or directory; another logger begins it anew"
+    )
+    with pytest.raises(FileNotFoundError) as raised:
         logger.log({"loss": 1.0}, 1)
+    assert (expected, errno.ENOENT) == (str(raised.value), raised.value.errno)
     assert [] == list(tmp_path.iterdir())
 
 
