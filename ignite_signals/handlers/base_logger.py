@@ -35,7 +35,7 @@ from ignite_signals.engine.events import FilteredEvent, split
 from ignite_signals.engine.limits import stack_level
 from ignite_signals.engine.receivers import priority_of
 from ignite_signals.engine.signals import RemovableEventHandle
-from ignite_signals.handlers.checks import check_engine
+from ignite_signals.handlers.checks import brief, check_engine
 from ignite_signals.handlers.global_step import training_step
 from ignite_signals.handlers.logged_values import flattened
 from ignite_signals.handlers.param_scheduler.base import check_groups
@@ -220,7 +220,7 @@ class BaseWeightsHandler(BaseHandler):
         whitelist: list[str] | Callable[[str, nn.Parameter], bool] | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
-            raise TypeError(f"model must be a torch.nn.Module, got {model!r}")
+            raise TypeError(f"model must be a torch.nn.Module, got {brief(model)}")
         _check_tag(tag, optional=True)
         self.model = model
         self.tag = tag

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import reprlib
 from keyword import iskeyword
 
 import attrs
 
 from ignite_signals.engine import Engine
 
-__all__ = ["check_engine", "check_name"]
+__all__ = ["brief", "check_engine", "check_name"]
+
+_MOST = 100  # characters of a value in an error
+_SHORT = reprlib.Repr()
+_SHORT.maxother = _SHORT.maxstring = _MOST
 
 
 def check_engine(engine: object, argument: str = "engine") -> None:
@@ -18,7 +23,17 @@ def check_engine(engine: object, argument: str = "engine") -> None:
         TypeError: it is none; the error names the argument and the value.
     """
     if not isinstance(engine, Engine):
-        raise TypeError(f"{argument} must be an Engine, got {engine!r}")
+        raise TypeError(f"{argument} must be an Engine, got {brief(engine)}")
+
+
+def brief(value: object) -> str:
+    """Return a value's `repr` for an error: on one line, and cut where it is long, as that of a model is.
+
+    >>> brief("lr"), brief(list(range(1000)))
+    ("'lr'", '[0, 1, 2, 3, 4, 5, ...]')
+    """
+    line = " ".join(_SHORT.repr(value).split())
+    return line if len(line) <= _MOST else f"{line[: _MOST - 3]}..."
 
 
 def check_name(name: object, engine: Engine, *replaceable: str) -> None:

@@ -13,11 +13,12 @@ from ignite_signals.distributed import get_world_size
 from ignite_signals.engine import Engine, Events
 from ignite_signals.engine.integers import integer
 from ignite_signals.handlers.checkpoint import Checkpoint
-from ignite_signals.handlers.checks import check_engine
+from ignite_signals.handlers.checks import brief, check_engine
 from ignite_signals.handlers.disk_saver import DiskSaver
 from ignite_signals.handlers.early_stopping import EarlyStopping
 from ignite_signals.handlers.global_step import global_step_from_engine
-from ignite_signals.handlers.param_scheduler import BaseParamScheduler, LRScheduler
+from ignite_signals.handlers.logger_utils import setup_csv_logging, setup_json_lines_logging, setup_tb_logging
+from ignite_signals.handlers.param_scheduler import LRScheduler
 from ignite_signals.handlers.terminate_on_nan import TerminateOnNan
 from ignite_signals.handlers.tqdm_logger import ProgressBar
 from ignite_signals.metrics import GpuInfo, RunningAverage
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler as TorchScheduler
 
     from ignite_signals.handlers.checkpoint import BaseSaveHandler
+    from ignite_signals.handlers.param_scheduler import BaseParamScheduler
 
 __all__ = [
     "add_early_stopping_by_val_score",
@@ -34,6 +36,9 @@ __all__ = [
     "save_best_model_by_val_score",
     "setup_common_distrib_training_handlers",
     "setup_common_training_handlers",
+    "setup_csv_logging",
+    "setup_json_lines_logging",
+    "setup_tb_logging",
 ]
 
 
@@ -62,7 +67,8 @@ def setup_common_training_handlers(
 
     Args:
         trainer: whose step returns a tensor or number, or several in a dict, list or tuple.
-        train_sampler: whose `set_epoch` is called before each epoch, so that its order is another one.
+        train_sampler: whose `set_epoch` is called before each epoch, so that its order is another one. With one process
+            any sampler will do, and one without `set_epoch` is left alone.
         to_save: what checkpoints have in them, by name; the trainer should be among it.
         save_every_iters: how often they are saved.
         output_path: the folder for them, which may have checkpoints already.
@@ -79,8 +85,10 @@ def setup_common_training_handlers(
         kwargs: further arguments of `Checkpoint`.
 
     Raises:
-        TypeError: `trainer` is no engine, or the sampler, the scheduler or a name none.
-        ValueError: there is nowhere to save to, or two places; nothing was attached.
+        TypeError: `trainer` is no engine, or the sampler, the scheduler or a name none, or there are arguments for a
+            `Checkpoint` without `to_save`.
+        ValueError, OSError: there is nowhere to save to, or two places, or nothing can be written there. Nothing was
+            attached.
 
     >>> trainer = Engine(lambda engine, batch: {"loss": 1 / (1 + batch)})
     >>> setup_common_training_handlers(trainer, output_names=["loss"], with_pbars=False)
@@ -90,17 +98,20 @@ def setup_common_training_handlers(
     """
     every = integer("log_every_iters", log_every_iters)
     names = _names(output_names)
-    _check(trainer, train_sampler, to_save, output_path, save_handler)
+    _check(trainer, train_sampler, to_save, output_path, save_handler, kwargs)
     scheduler = None if lr_scheduler is None else _scheduler(lr_scheduler)
-    checkpoint = _checkpoint(to_save, output_path, save_handler, kwargs)
     events = Events.ITERATION_COMPLETED(every=integer("save_every_iters", save_every_iters))
     gpus = GpuInfo() if with_gpu_stats else None
+    checkpoint = _checkpoint(to_save, output_path, save_handler, kwargs)
 
-    if train_sampler is not None:
+    if hasattr(train_sampler, "set_epoch"):
         trainer.add_event_handler(Events.EPOCH_STARTED, _set_epoch, train_sampler)
     if stop_on_nan:
         trainer.add_event_handler(Events.ITERATION_COMPLETED, TerminateOnNan())
-    if scheduler is not None:
+    if isinstance(scheduler, LRScheduler):
+        # After all that reads the rate of the iteration, and before checkpoints, which have the next one.
+        trainer.signal(Events.ITERATION_COMPLETED).connect(scheduler, weak=False, priority=-150)
+    elif scheduler is not None:
         trainer.add_event_handler(Events.ITERATION_STARTED, scheduler)
     if clear_cuda_cache and torch.cuda.is_available():
         trainer.add_event_handler(Events.EPOCH_COMPLETED, empty_cuda_cache)
@@ -118,14 +129,16 @@ def setup_common_training_handlers(
 setup_common_distrib_training_handlers = setup_common_training_handlers
 
 
-def _check(trainer: object, sampler: object, to_save: object, output_path: object, save_handler: object) -> None:
+def _check(
+    trainer: object, sampler: object, to_save: object, output_path: object, save_handler: object, kwargs: object
+) -> None:
     check_engine(trainer, "trainer")
-    if sampler is not None and not callable(getattr(sampler, "set_epoch", None)):
-        raise TypeError(f"train_sampler must have set_epoch, as torch's DistributedSampler does, got {sampler!r}")
     if get_world_size() > 1 and sampler is not None and not isinstance(sampler, DistributedSampler):
         raise TypeError(
-            f"train_sampler must be a DistributedSampler where there are several processes, got {sampler!r}"
+            f"train_sampler must be a DistributedSampler where there are several processes, got {brief(sampler)}"
         )
+    if kwargs and to_save is None:
+        raise TypeError(f"further arguments are those of a Checkpoint, which needs to_save, got {kwargs}")
     if output_path is not None and save_handler is not None:
         raise ValueError(
             f"one of output_path and save_handler must be given, got both, {output_path!r} and {save_handler!r}"
@@ -135,13 +148,17 @@ def _check(trainer: object, sampler: object, to_save: object, output_path: objec
 
 
 def _names(names: Iterable[str] | None) -> list[str]:
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names or ()):
+    found = [] if names is None else list(names) if isinstance(names, Iterable) else [names]
+    if isinstance(names, str) or not all(isinstance(name, str) for name in found):
         raise TypeError(f"output_names must be a list of names, got {names!r}")
-    return list(names or ())
+    return found
 
 
-def _scheduler(given: Any) -> BaseParamScheduler:
-    return given if isinstance(given, BaseParamScheduler) else LRScheduler(given)
+def _scheduler(given: Any) -> Any:
+    if callable(getattr(given, "get_param", None)):
+        return given  # one of the package, or of the user's own
+    # As in Ignite it moves when an iteration is complete, so that what is saved with it has made as many steps.
+    return LRScheduler(given, use_legacy=True)
 
 
 def _checkpoint(
@@ -149,8 +166,16 @@ def _checkpoint(
 ) -> Checkpoint | None:
     if to_save is None:
         return None
-    where = DiskSaver(path, require_empty=False) if save_handler is None and path is not None else save_handler
+    where = save_handler if path is None else _disk_saver(path)
     return Checkpoint(to_save, where, **{"filename_prefix": "training"} | kwargs)
+
+
+def _disk_saver(output_path: str) -> DiskSaver:
+    try:
+        return DiskSaver(output_path, require_empty=False)
+    except (OSError, TypeError, ValueError) as error:
+        error.add_note(f"the folder was given as output_path, {output_path!r}")
+        raise
 
 
 def _set_epoch(trainer: Engine, sampler: DistributedSampler[Any]) -> None:
@@ -252,9 +277,8 @@ def save_best_model_by_val_score(
     Returns:
         the `Checkpoint`, which is attached.
     """
-    saver = DiskSaver(output_path, require_empty=False)
     return gen_save_best_models_by_val_score(
-        saver, evaluator, model, metric_name, n_saved, trainer, tag, score_sign, **kwargs
+        _disk_saver(output_path), evaluator, model, metric_name, n_saved, trainer, tag, score_sign, **kwargs
     )
 
 

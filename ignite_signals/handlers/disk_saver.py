@@ -109,7 +109,7 @@ class DiskSaver(BaseSaveHandler):
             _check_folder(self.dirname, create_dir)
             if require_empty:
                 _check_empty(self.dirname, prefix)
-            self.dirname.mkdir(parents=True, exist_ok=True)
+            _make(self.dirname)
 
     def __call__(self, checkpoint: Any, filename: str, metadata: Mapping[str, Any] | None = None) -> None:
         """Write a checkpoint; on the process that saves.
@@ -163,6 +163,14 @@ def _check_empty(folder: Path, prefix: str) -> None:
             f"dirname must be a folder without checkpoints, got {str(folder)!r} with {shown}; give another folder, or "
             "require_empty=False to resume from these"
         )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"dirname must be a folder that can be made: {error.strerror}"
+        raise type(error)(error.errno, reason, str(folder)) from error
 
 
 def _check_folder(folder: Path, create: bool) -> None:

@@ -10,10 +10,10 @@ import warnings
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DistributedSampler
+from torch.utils.data import DistributedSampler, RandomSampler
 
 from ignite_signals.engine import Engine, Events, create_supervised_trainer
-from ignite_signals.handlers import Checkpoint, EarlyStopping, TerminateOnNan
+from ignite_signals.handlers import Checkpoint, EarlyStopping, TerminateOnNan, common, logger_utils
 from ignite_signals.handlers.common import (
     add_early_stopping_by_val_score,
     empty_cuda_cache,
@@ -179,6 +179,31 @@ def curve_of_rates(stop_at, total=9):
     return rates
 
 
+def test_a_checkpoint_has_as_many_steps_of_torchs_scheduler_as_iterations(tmp_path):
+    """As in Ignite: so a program that saves the scheduler itself, and not the trainer, goes on with the right rates."""
+
+    def program(rates, names=("model", "optimizer", "scheduler")):
+        model, optimizer = parts()
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
+        trainer = trainer_of(model, optimizer)
+        to_save = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+        setup = {"to_save": to_save, "output_path": str(tmp_path), "save_every_iters": 5, "with_pbars": False}
+        setup_common_training_handlers(trainer, lr_scheduler=scheduler, **setup)
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: rates.append(optimizer.param_groups[0]["lr"]))
+        return trainer, to_save
+
+    straight, before, after = [], [], []
+    program(straight)[0].run(batches(9))
+    trainer, _ = program(before)
+    trainer.run(batches(5))
+    state = torch.load(tmp_path / "training_checkpoint_5.pt", weights_only=True)
+    assert (5, 0.025) == (state["scheduler"]["last_epoch"], state["optimizer"]["param_groups"][0]["lr"])
+    trainer, to_load = program(after)
+    Checkpoint.load_objects(to_load, tmp_path / "training_checkpoint_5.pt")
+    trainer.run(batches(4))
+    assert straight == before + after
+
+
 @pytest.mark.parametrize("stop_at", range(1, 9))
 def test_the_schedule_of_torch_is_resumed_with_the_trainer(stop_at):
     """The state of a scheduler of torch is saved with the trainer's, without being listed."""
@@ -208,6 +233,38 @@ def test_a_sampler_hears_of_each_epoch():
         sampler.set_epoch(epoch)
         expected.append(list(sampler))
     assert expected == orders
+
+
+def test_one_process_takes_any_sampler():
+    """One without `set_epoch`, as a loader has of its own, is left alone."""
+    trainer = Engine(lambda engine, batch: 0.5)
+    setup_common_training_handlers(trainer, train_sampler=RandomSampler(range(4)), with_pbars=False)
+    assert 4 == trainer.run(range(4)).iteration
+    assert [] == handlers_of(trainer, "epoch_started")
+
+
+def test_names_may_come_from_a_generator():
+    """Any iterable of names is one."""
+    trainer = Engine(lambda engine, batch: (0.5, 1.0))
+    setup_common_training_handlers(trainer, output_names=(name for name in "ab"), with_pbars=False)
+    assert {"a": 0.5, "b": 1.0} == {name: float(value) for name, value in trainer.run([0]).metrics.items()}
+
+
+def test_what_programs_call_of_ignites_module_is_here():
+    """A program that imports the module as `common` finds the loggers' set-ups in it."""
+    assert logger_utils.setup_tb_logging is common.setup_tb_logging
+    assert {"setup_tb_logging", "setup_csv_logging", "setup_json_lines_logging"} < set(common.__all__)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a folder in which nothing can be made")
+def test_a_folder_that_cannot_be_made_is_named(monkeypatch):
+    """The error names the argument that was given and the folder, and nothing is attached."""
+    trainer = Engine(lambda engine, batch: None)
+    before = trainer.describe()
+    with pytest.raises(OSError, match=r"dirname must be a folder that can be made: .*'/proc/nope/x'") as raised:
+        setup_common_training_handlers(trainer, to_save={"model": MODEL}, output_path="/proc/nope/x")
+    assert ["the folder was given as output_path, '/proc/nope/x'"] == raised.value.__notes__
+    assert before == trainer.describe()
 
 
 def test_bars_are_for_the_epochs_and_the_iterations(monkeypatch):
@@ -302,10 +359,12 @@ MODEL = nn.Linear(1, 1)
 MISTAKES = [
     ({"trainer": "a trainer"}, TypeError, "trainer must be an Engine, got 'a trainer'"),
     (
-        {"train_sampler": [1]},
+        {"n_saved": 2, "save_every_iter": 10},
         TypeError,
-        "train_sampler must have set_epoch, as torch's DistributedSampler does, got [1]",
+        "further arguments are those of a Checkpoint, which needs to_save, got {'n_saved': 2, 'save_every_iter': 10}",
     ),
+    ({"lr_scheduler": 0.1}, TypeError, "lr_scheduler must be a scheduler of torch.optim.lr_scheduler, got 0.1"),
+    ({"output_names": 3}, TypeError, "output_names must be a list of names, got 3"),
     (
         {"to_save": {"model": MODEL}},
         ValueError,
