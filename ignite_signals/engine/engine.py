@@ -288,7 +288,9 @@ class Engine(Saveable):
             failure = None  # its traceback refers to this frame
             self._running = False
             self._idle_time -= time.perf_counter()
-        self.logger.info("%r %s at epoch %d, iteration %d", self, state.stop_reason, state.epoch, state.iteration)
+        asker = getattr(state.stop_reason, "by", None)
+        why = f"{state.stop_reason} by {asker}" if asker else state.stop_reason
+        self.logger.info("%r %s at epoch %d, iteration %d", self, why, state.epoch, state.iteration)
 
     def _proceed(self, loop: Generator[int, None, StopIteration | None]) -> BaseException | None:
         """Let the loop run until it pauses or ends, and return what it died of."""
@@ -338,7 +340,7 @@ class Engine(Saveable):
         """The engine inside of whose run this one runs, or did so last; None where it never has, or that one is gone.
 
         An evaluator that a trainer's handler runs has the trainer here, and still has it when it is run by itself
-        after the training. Loggers take the training's step from it.
+        after the training. Loggers take the training's step from it. A run in a thread of its own is inside of none.
 
         >>> evaluator = Engine(lambda engine, batch: None)
         >>> trainer = Engine(lambda engine, batch: None)

@@ -253,7 +253,9 @@ class Connection:
         if self.observed is None:
             return receiver
         event, observers = self.observed
-        return observed(receiver, observers, ReceiverCall(engine, event, count, self.unwrapped(receiver) or receiver))
+        handler = self.unwrapped(receiver)
+        assert handler is not None
+        return observed(receiver, observers, ReceiverCall(engine, event, count, handler))
 
     def _passes(self, engine: Observable, count: int) -> bool:
         """Ask the filter about this occurrence, and restart the clock where it lets it through."""

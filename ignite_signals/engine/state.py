@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ignite_signals.engine.events import Event, Events, FilteredEvent, signal_name
+
 __all__ = ["State", "StopReason"]
 
 
@@ -118,6 +120,32 @@ class State(_Open):
         self.__attrs_init__(**{name: attributes.pop(name) for name in fields & attributes.keys()})
         for name, value in attributes.items():
             setattr(self, name, value)
+
+    def get_event_attrib_value(self, event_name: Event | FilteredEvent) -> int:
+        """Return what an event counts by, as it is now: under Ignite's name, for functions that tell a global step.
+
+        STARTED and COMPLETED count epochs here, as in Ignite; their filters count their occurrences.
+
+        Args:
+            event_name: the event, with or without a filter.
+
+        Raises:
+            ValueError: the state does not know what it counts by, as with an event of `event_to_attr`.
+
+        >>> State(epoch=2, iteration=10).get_event_attrib_value(Events.ITERATION_COMPLETED(every=5))
+        10
+        """
+        event = event_name.event if isinstance(event_name, FilteredEvent) else event_name
+        counter = "epoch" if event in (Events.STARTED, Events.COMPLETED) else getattr(event, "counter", None)
+        if counter is not None:
+            return int(getattr(self, counter))
+        name = signal_name(event)
+        if name not in self.counters:
+            raise ValueError(
+                f"event_name must be an event whose count the state knows, got {event_name!r}: "
+                "read the attribute that you gave as event_to_attr, or engine.signal(event).counter"
+            )
+        return self.counters[name]
 
     def __repr__(self) -> str:
         fields = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}

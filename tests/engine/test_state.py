@@ -259,3 +259,32 @@ def test_before_the_first_run_and_while_one_goes_on_there_is_no_stop_reason():
     engine.run([0])
     engine.run([0])
     assert [None, None, "completed"] * 2 == seen
+
+
+def test_the_value_that_an_event_counts_by_is_read_under_ignites_name():
+    """A function that tells a global step in a program for Ignite works as it stands."""
+    engine = Engine(lambda engine, batch: None)
+    engine.register_events("own")
+    values = {}
+
+    @engine.on(Events.EPOCH_COMPLETED(once=2))
+    def read(engine):
+        engine.fire_event("own")
+        for event in (*Events, "own", Events.ITERATION_COMPLETED(every=2)):
+            values[event] = engine.state.get_event_attrib_value(event)
+
+    engine.run(range(3), max_epochs=2)
+    by_iteration = [event for event in Events if event.counter == "iteration"]
+    by_epoch = [Events.STARTED, Events.COMPLETED, Events.EPOCH_STARTED, Events.EPOCH_COMPLETED]
+    assert dict.fromkeys(by_iteration, 6) | dict.fromkeys(by_epoch, 2) == {
+        event: values[event] for event in (*by_iteration, *by_epoch)
+    }
+    assert (1, 6, 0) == (values["own"], values[Events.ITERATION_COMPLETED(every=2)], values[Events.TERMINATE])
+
+
+def test_an_event_that_the_state_does_not_know_is_named():
+    """What an event of `event_to_attr` counts by is the engine's to say."""
+    engine = Engine(lambda engine, batch: None)
+    engine.register_events("own", event_to_attr={"own": "samples"})
+    with pytest.raises(ValueError, match="event_name must be an event whose count the state knows, got 'own'"):
+        engine.state.get_event_attrib_value("own")
