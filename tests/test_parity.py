@@ -30,6 +30,10 @@ ignite = pytest.importorskip("ignite")
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "coming-from-ignite.md"
 NAMES, MEMBERS = "Names that are elsewhere", "Members and parameters that differ"
 ABSENT = object()
+# A row without a counterpart: what there is none of, and why.
+REASON = re.compile(r"(none( yet)?|no [^:;,]+|the [^:;,]+)[:;,] .{8,}")
+# What a module of Ignite imports only to offer it to programs, as its comments say.
+KEPT_FOR_PROGRAMS = re.compile(r"setup_\w+_logging")
 CODE = re.compile(r"`([^`]+)`")
 # Default values that can be compared: another library's functions and devices are never ours.
 PLAIN = (type(None), bool, int, float, str, tuple)
@@ -87,7 +91,8 @@ def public_names(source: ModuleType) -> set[str]:
     own = {name for name in own if inspect.isclass(vars(source)[name]) or inspect.isfunction(vars(source)[name])}
     if not named:
         own = open_names - imported_names(source)
-    return {name for name in named | own if not isinstance(getattr(source, name), ModuleType)}
+    kept = set(filter(KEPT_FOR_PROGRAMS.fullmatch, open_names))
+    return {name for name in named | own | kept if not isinstance(getattr(source, name), ModuleType)}
 
 
 def public_paths(package: ModuleType) -> set[str]:
@@ -114,6 +119,11 @@ class Row:
         """The names in code that the row begins with; one that begins with a word gives a reason instead."""
         leading = re.match(r"(`[^`]+`(, )?)*", self.says)
         return CODE.findall(leading[0]) if leading else []
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it says where else to look, or why there is nothing."""
+        return self.says.startswith("`") or REASON.match(self.says) is not None
 
 
 def table(page: str, heading: str) -> list[Row]:
@@ -307,6 +317,16 @@ def test_every_public_name_of_ignite_is_here_or_in_a_row(public):
     check_none(missing(public, ELSEWHERE))
 
 
+def test_what_can_be_called_in_ignite_can_be_called_here(public):
+    """A name that imports is no promise unless a class or function is behind it."""
+    both = {path: (found(path), found(replaced(path))) for path in public if not path.endswith(".*")}
+    check_none(
+        f"{path}: {replaced(path)} is {ours!r}"
+        for path, (theirs, ours) in sorted(both.items())
+        if ours is not ABSENT and callable(theirs) and not callable(ours)
+    )
+
+
 def test_no_row_is_needless(public):
     """A row is about a name of Ignite that is not in the same module here, and no name is in two."""
     check_none([*twice(NAME_ROWS), *needless(public, ELSEWHERE)])
@@ -316,7 +336,7 @@ def test_no_row_is_needless(public):
 def test_what_a_row_says_is_there(row):
     """A row says something, and all that it names of a package can be imported."""
     dotted = [name for name in CODE.findall(row.says) if re.match(r"(ignite_signals|torch\w*|typing_\w+)\.", name)]
-    assert row.says
+    assert row.is_plain
     assert set(row.counterparts) <= set(dotted)
     assert [] == [name for name in dotted if found(name.removesuffix(".*")) is ABSENT]
 
@@ -327,7 +347,7 @@ def test_members_and_parameters_are_ignites_or_in_a_row(compared):
     check_none(f'{each}: not here, and no row of "{MEMBERS}" names it' for each in sorted(lacking - told))
     check_none(f"{each}: it is as in Ignite, so it must not be in a row" for each in sorted(told - lacking))
     check_none(twice(MEMBER_ROWS))
-    assert [] == [row for row in MEMBER_ROWS if not row.says]
+    assert [] == [row for row in MEMBER_ROWS if not row.is_plain]
 
 
 # And the comparison notices what it should.
@@ -360,6 +380,13 @@ def test_a_place_that_has_a_row_itself_needs_no_second_one():
     assert [] == list(missing({"ignite.a.X", "ignite.b.X"}, rows, here()))
     (told,) = missing({"ignite.a.X"}, rows, here())
     assert "ignite.a.X: its row names ignite_signals.b.X" in told
+
+
+@pytest.mark.parametrize("says", ["none", "?", "", "none: no", "see above"])
+def test_a_row_without_a_reason_is_noticed(says):
+    """Nothing is gained by a row that tells neither a place nor a reason."""
+    row, plain = Row(("ignite.a.X",), says), Row(("ignite.a.X",), "none: nobody needs it")
+    assert (False, True) == (row.is_plain, plain.is_plain)
 
 
 def test_a_needless_row_is_noticed():
