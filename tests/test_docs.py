@@ -120,6 +120,13 @@ def test_the_code_of_a_plot_is_shown_and_draws_it(block):
     assert ":alt:" in options
 
 
+def test_each_plot_is_drawn_to_a_file_of_its_own():
+    """Matplotlib numbers the plots of a document, and each block is a document of its own to it."""
+    prefixes = [re.findall(r":filename-prefix: (\S+)", block.text) for block in PLOTS]
+    assert [1] * len(PLOTS) == [len(found) for found in prefixes]
+    assert len(PLOTS) == len({prefix for found in prefixes for prefix in found}) > 5
+
+
 def test_every_fence_is_one_that_the_tests_understand():
     """Python in a fence of another spelling would not be run."""
     marked = {block.place for block in BLOCKS if PYTHON.match(block.language)}

@@ -232,6 +232,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.epochs < 1:
         parser.error(f"--epochs must be a positive integer, got {arguments.epochs}")
+    if arguments.tensorboard == "":
+        parser.error("--tensorboard must be a folder, got ''")
     if not 0 <= arguments.seed < 2**32:
         parser.error(f"--seed must be at least 0 and below 2**32, got {arguments.seed}")
     try:

@@ -116,7 +116,6 @@ def test_says_what_ignite_says(said: list[str], every: int, outputs: bool, epoch
     for engine, logger in ((ignite.Engine, peers.FBResearchLogger), (Engine, FBResearchLogger)):
         trainer = engine(lambda engine, batch: output)
         trainer.state.alpha = 0.5
-        trainer.logger.setLevel(logging.WARNING)
         logger(CONSOLE, show_output=outputs).attach(
             trainer,
             "Train",

@@ -8,6 +8,7 @@ import gc
 import io
 import math
 import pickle
+import re
 import statistics
 import threading
 import weakref
@@ -1072,9 +1073,15 @@ def test_the_files_have_ignite_s_columns_and_rows(theirs, name, tmp_path):
     our_run({"BasicTimeProfiler": BasicTimeProfiler, "HandlersTimeProfiler": HandlersTimeProfiler}[name]).write_results(
         str(tmp_path / "ours.csv")
     )
-    tables = [list(csv.reader((tmp_path / file).open())) for file in ("theirs.csv", "ours.csv")]
+    tables = [list(csv.reader((tmp_path / file).read_text().splitlines())) for file in ("theirs.csv", "ours.csv")]
     assert sorted(tables[0][0]) == sorted(tables[1][0])
     assert len(tables[0]) == len(tables[1])
+
+
+def test_no_results_are_refused():
+    """The error says where results come from."""
+    with pytest.raises(ValueError, match=re.escape("results must be what get_results() returned, got []")):
+        HandlersTimeProfiler.print_results([])
 
 
 def test_they_are_exported():

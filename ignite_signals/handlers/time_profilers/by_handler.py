@@ -105,7 +105,12 @@ class HandlersTimeProfiler(TimeProfiler):
 
         Args:
             results: the rows.
+
+        Raises:
+            ValueError: there are none, not even those of the whole run.
         """
+        if not results:
+            raise ValueError(f"results must be what get_results() returned, got {results!r}")
         text = handlers_table(results)
         print(text)  # noqa: T201  # which is what it is for
         return text
