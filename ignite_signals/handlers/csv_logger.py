@@ -24,7 +24,7 @@ class CSVLogger(BaseLogger):
     """Append values to a CSV file, a line for each: `step,name,value,time`.
 
     Long, because a name that comes up in mid-training would change the columns of a wide table. A process that is
-    killed loses at most the line that it writes; power that fails may take seconds. A training that goes on appends.
+    killed loses lines of the step that it writes at most; a power cut, maybe seconds. A resumed training appends.
 
     Args:
         path: the file; its folder is made where it is missing.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ignite_signals.engine import Engine, Events
@@ -66,9 +67,8 @@ def setup_tb_logging(
     ...     state = trainer.run([(torch.ones(1, 1), torch.ones(1, 1))])
     """
     names = trainer_metric_names, evaluator_metric_names
-    _check(trainer, optimizers, evaluators, log_every_iters, names)
-    logger = TensorboardLogger(log_dir=output_path, **kwargs)
-    return _set_up(logger, trainer, optimizers, evaluators, log_every_iters, names)
+    make = partial(TensorboardLogger, output_path, **kwargs)
+    return _set_up(make, trainer, optimizers, evaluators, log_every_iters, names)
 
 
 def setup_csv_logging(
@@ -87,9 +87,8 @@ def setup_csv_logging(
     The arguments are those of `setup_tb_logging`, but `output_path` is the file, and `kwargs` are given to `CSVLogger`.
     """
     names = trainer_metric_names, evaluator_metric_names
-    _check(trainer, optimizers, evaluators, log_every_iters, names)
-    logger = CSVLogger(output_path, **kwargs)
-    return _set_up(logger, trainer, optimizers, evaluators, log_every_iters, names)
+    make = partial(CSVLogger, output_path, **kwargs)
+    return _set_up(make, trainer, optimizers, evaluators, log_every_iters, names)
 
 
 def setup_json_lines_logging(
@@ -109,20 +108,21 @@ def setup_json_lines_logging(
     `JSONLinesLogger`.
     """
     names = trainer_metric_names, evaluator_metric_names
-    _check(trainer, optimizers, evaluators, log_every_iters, names)
-    logger = JSONLinesLogger(output_path, **kwargs)
-    return _set_up(logger, trainer, optimizers, evaluators, log_every_iters, names)
+    make = partial(JSONLinesLogger, output_path, **kwargs)
+    return _set_up(make, trainer, optimizers, evaluators, log_every_iters, names)
 
 
 def _set_up(
-    logger: _Logger,
+    make: Callable[[], _Logger],
     trainer: Engine,
     optimizers: Any,
     evaluators: Any,
     log_every_iters: int | None,
     metric_names: tuple[str | list[str], str | list[str]],
 ) -> _Logger:
-    """Attach what is to be logged, and return the logger."""
+    """Make a logger, attach what is to be logged, and return it."""
+    _check(trainer, optimizers, evaluators, log_every_iters, metric_names)
+    logger = make()
     of_trainer, of_evaluators = metric_names
     every = 1 if log_every_iters is None else log_every_iters
     completed, started = Events.ITERATION_COMPLETED(every=every), Events.ITERATION_STARTED(every=every)

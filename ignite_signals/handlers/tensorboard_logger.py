@@ -9,6 +9,7 @@ import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from ctypes import c_float
 from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsFloat
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 import torch
 from torch import Tensor
 
+from ignite_signals.engine.events import split
 from ignite_signals.engine.limits import stack_level
 from ignite_signals.extras import extra
 from ignite_signals.handlers.base_logger import (
@@ -26,8 +28,8 @@ from ignite_signals.handlers.base_logger import (
     BaseWeightsScalarHandler,
     flattened,
 )
-from ignite_signals.handlers.event_files import written
-from ignite_signals.handlers.global_step import _GlobalStep, global_step_from_engine, training_step
+from ignite_signals.handlers.event_files import Past, past
+from ignite_signals.handlers.global_step import global_step_from_engine, training_step
 
 if TYPE_CHECKING:
     from ignite_signals.engine import Engine
@@ -54,6 +56,7 @@ class TensorboardLogger(BaseLogger):
 
     A training that goes on after its process was killed has no point twice: what the killed process logged of later
     iterations is marked as gone, and TensorBoard does not show it. A value that is there already is not written again.
+    A training that starts from the first iteration takes the place of an earlier one in its folder.
 
     In a run of several processes the first alone writes. In the others `writer` takes every call and does nothing. Make
     the logger when the process group is there.
@@ -67,6 +70,7 @@ class TensorboardLogger(BaseLogger):
 
     Raises:
         ModuleNotFoundError: the package `tensorboard` is not installed; it is an extra.
+        TypeError, ValueError: `log_dir` is no path.
         OSError: `log_dir` is no folder that can be written to.
 
     >>> import tempfile
@@ -97,10 +101,12 @@ class TensorboardLogger(BaseLogger):
         self._writer: Any = None
         # How far the runs of each engine have come in this process.
         self._reached: weakref.WeakKeyDictionary[Engine, int] = weakref.WeakKeyDictionary()
-        # The step of each name's last value that was there when a training went on.
-        self._there: dict[str, int] = {}
-        # Beginnings of the names that lie at a step from `global_step_from_engine`, mostly an epoch.
-        self._uncounted: set[str] = set()
+        # The last step and value that each name had when a training went on, until it has another.
+        self._there: dict[str, tuple[int, float]] = {}
+        # Beginnings of the names that lie at a training's iterations, and of those, what each engine logs at its own.
+        self._curves: set[str] = set()
+        self._curves_of: weakref.WeakKeyDictionary[Engine, set[str]] = weakref.WeakKeyDictionary()
+        _check_path(_log_dir(*args, **kwargs))
         self.writer  # noqa: B018  # now, because a folder that cannot be written to is to be known before the training
 
     @property
@@ -125,12 +131,16 @@ class TensorboardLogger(BaseLogger):
         for name, value in flattened("", values):
             if not (isinstance(value, Number) and isinstance(value, SupportsFloat)):
                 _warn(f"{name!r} is not logged: TensorBoard takes numbers as scalars, got {value!r}")
-            elif self.is_new(name, step):
+            elif self.is_new(name, step, float(value)):
                 self.writer.add_scalar(name, float(value), step)
 
-    def is_new(self, name: str, step: int) -> bool:
-        """Tell whether a name has no value of that step or a later one from before the training went on."""
-        return not self._there or step > self._there.get(name, -1)
+    def is_new(self, name: str, step: int, value: float | None = None) -> bool:
+        """Tell whether a name does not have that value at that step from before the training went on.
+
+        That of a histogram is not looked at.
+        """
+        there = self._there.pop(name, None)
+        return there is None or there != (step, there[1] if value is None else c_float(value).value)
 
     def attach(
         self, engine: Engine, log_handler: Callable[..., Any], event_name: AnyEvent, *args: Any, **kwargs: Any
@@ -139,8 +149,10 @@ class TensorboardLogger(BaseLogger):
         handle = super().attach(engine, log_handler, event_name, *args, **kwargs)
         with suppress(ValueError):  # it surrounds them already
             engine.surround_runs(self._surround)
-        if isinstance(getattr(log_handler, "global_step_transform", None), _GlobalStep):
-            self._uncounted.add(f"{log_handler.tag}/")  # type: ignore[attr-defined]  # an OutputHandler
+        if (beginning := _beginning(log_handler)) is not None:
+            self._curves.add(beginning)
+            if any(engine.signal(plain).counter == "iteration" for plain, _ in split(event_name)):
+                self._curves_of.setdefault(engine, set()).add(beginning)
         return handle
 
     @contextmanager
@@ -158,27 +170,22 @@ class TensorboardLogger(BaseLogger):
             self.writer.flush()
 
     def _go_on(self, engine: Engine) -> None:
-        """Have TensorBoard forget what lies beyond the place from which a training goes on."""
+        """Have TensorBoard forget what lies beyond the place from which a training goes on, or begins again."""
         if engine.outer in self.engines:
             return
         step, reached = training_step(engine, self.engines), self._reached.get(engine)
-        if step == 0:  # another training
-            self._there = {}
-        if step == 0 or (reached is not None and reached <= step):
+        # An evaluator that runs before the training begins nothing again: it logs when it is at its end.
+        curves = self._curves if step else self._curves_of.get(engine)
+        if not curves or (step and reached is not None and reached <= step):
             return
         self.writer.flush()
-        found = written(self._folder, step, self._uncounted)
-        self._there = found.last
-        if found.is_beyond:
-            self._mark_restart(found.end)
-
-    def _mark_restart(self, step: int) -> None:
-        """Write the mark by which TensorBoard forgets what it has read of that step and later ones."""
-        kinds = extra("tensorboard.compat.proto.event_pb2", "tensorboard", "TensorboardLogger")
-        start = kinds.SessionLog(status=kinds.SessionLog.START)
         file = self.writer._get_file_writer()  # a new one, where it was closed
-        for _ in range(2):  # `tensorboard --load_fast=false` takes the first one of a folder for a beginning
-            file.add_event(kinds.Event(session_log=start), step)
+        has_trained = reached is not None or any(each in self._curves_of for each in self._reached)
+        found = past(self._folder, step, curves, None if has_trained else Path(file.event_writer._file_name))
+        self._there = found.last
+        if found.mark is not None:
+            _hide(file, found, found.mark)
+            self.writer.flush()  # before anything of the training can fail
 
     def close(self) -> None:
         """Write what is left and close the file. What is logged afterwards goes to a new one."""
@@ -198,12 +205,13 @@ class TensorboardLogger(BaseLogger):
         """Copy all but the open file, and what was done with it; a copy writes into the same folder."""
         arguments = {**_named_arguments(*self._args, **self._kwargs), "log_dir": self._folder}
         arguments.pop("purge_step", None)
-        mine = {"_args": (), "_kwargs": arguments, "_writer": None, "_reached": None, "_there": {}}
-        return {**super().__getstate__(), **mine}
+        mine = {"_args": (), "_kwargs": arguments, "_writer": None, "_there": {}}
+        return {**super().__getstate__(), **mine, "_reached": None, "_curves_of": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._reached = weakref.WeakKeyDictionary()
+        self._curves_of = weakref.WeakKeyDictionary()
 
 
 class OutputHandler(BaseOutputHandler):
@@ -227,9 +235,11 @@ class WeightsScalarHandler(BaseWeightsScalarHandler):
     {'weights_sum/weight': 2.0, 'weights_sum/bias': 1.0}
     """
 
+    kind = "weights"
+
     def values(self, engine: Engine) -> dict[str, float]:
         """Return the numbers by name."""
-        return _reduced(self, "weights", _weights(self))
+        return _reduced(self, self.kind, _weights(self))
 
 
 class GradsScalarHandler(BaseWeightsScalarHandler):
@@ -238,9 +248,11 @@ class GradsScalarHandler(BaseWeightsScalarHandler):
     The names are `grads_norm/fc/bias`. A parameter without a gradient is left out.
     """
 
+    kind = "grads"
+
     def values(self, engine: Engine) -> dict[str, float]:
         """Return the numbers by name."""
-        return _reduced(self, "grads", _grads(self))
+        return _reduced(self, self.kind, _grads(self))
 
 
 class _HistHandler(BaseWeightsHandler):
@@ -265,9 +277,11 @@ class WeightsHistHandler(_HistHandler):
     Values that are not finite are not counted.
     """
 
+    kind = "weights"
+
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the parameters by name."""
-        return _named(self, "weights", _weights(self))
+        return _named(self, self.kind, _weights(self))
 
 
 class GradsHistHandler(_HistHandler):
@@ -276,9 +290,11 @@ class GradsHistHandler(_HistHandler):
     A parameter without a gradient is left out, values that are not finite are not counted.
     """
 
+    kind = "grads"
+
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the gradients by name."""
-        return _named(self, "grads", _grads(self))
+        return _named(self, self.kind, _grads(self))
 
 
 class _SilentWriter:
@@ -323,6 +339,13 @@ def _log_dir(*args: Any, **kwargs: Any) -> Any:
     return _named_arguments(*args, **kwargs).get("log_dir")
 
 
+def _check_path(log_dir: Any) -> None:
+    if not isinstance(log_dir, str | os.PathLike | None):
+        raise TypeError(f"log_dir must be the path of a folder, got {log_dir!r}")
+    if "\0" in str(log_dir):
+        raise ValueError(f"log_dir must be the path of a folder, which has no null characters, got {log_dir!r}")
+
+
 def _check_folder(log_dir: Any) -> None:
     """Refuse a folder that cannot be written to; `SummaryWriter` would find out in its thread."""
     folder = Path(log_dir or "runs")
@@ -334,6 +357,27 @@ def _check_folder(log_dir: Any) -> None:
         reason = os.strerror(error.errno or 0)
         message = f"log_dir must be a folder that can be written to, got {log_dir!r}: {reason}"
         raise OSError(error.errno, message) from error
+
+
+def _beginning(log_handler: object) -> str | None:
+    """Return with what the names of a handler's values begin, if they lie at iterations."""
+    if isinstance(log_handler, BaseOutputHandler) and log_handler.global_step_transform is None:
+        return f"{log_handler.tag}/" if log_handler.tag else ""
+    if isinstance(log_handler, BaseOptimizerParamsHandler):
+        return "/".join(filter(None, (log_handler.tag, log_handler.param_name))) + "/"
+    if isinstance(log_handler, WeightsScalarHandler | WeightsHistHandler | GradsScalarHandler | GradsHistHandler):
+        return "/".join(filter(None, (log_handler.tag, log_handler.kind)))
+    return None
+
+
+def _hide(file: Any, found: Past, mark: int) -> None:
+    """Write the mark by which TensorBoard forgets what it has read from a step on, and again what is to stay."""
+    kinds = extra("tensorboard.compat.proto.event_pb2", "tensorboard", "TensorboardLogger")
+    start = kinds.SessionLog(status=kinds.SessionLog.START)
+    for _ in range(2):  # `tensorboard --load_fast=false` takes the first one of a folder for a beginning
+        file.add_event(kinds.Event(session_log=start), mark)
+    for event in found.hidden():
+        file.add_event(event, walltime=event.wall_time)
 
 
 def _warn(message: str) -> None:

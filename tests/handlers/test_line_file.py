@@ -65,7 +65,8 @@ for life in range(int(sys.argv[4])):
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     found = kind.read(path) if path.exists() else {}
-    last = max((max(series) for series in found.values()), default=0)
+    # Of a moment that takes several lines the last ones may be lost; it is logged again.
+    last = min(max(series) for series in found.values()) if len(found) == 20 else 0
     assert all(list(series) == list(range(1, max(series) + 1)) for series in found.values()), life
     assert all(float(step) == value for series in found.values() for step, value in series.items()), life
 print(last)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import copy
+import itertools
+import re
 import signal
 import subprocess
 import sys
 import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from ignite_signals import Engine, Events
@@ -32,7 +38,19 @@ from support.processes import Ranks
 
 pytest.importorskip("tensorboard")
 
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
+
 from support.tensorboard import points, read
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _a_file_a_second() -> Iterator[None]:
+    """Give files names in the order in which they are made, as those of processes have that start one by one."""
+    seconds = itertools.count(1_700_000_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(event_file_writer, "time", SimpleNamespace(time=lambda: next(seconds)))
+        yield
 
 
 class Net(nn.Module):
@@ -471,14 +489,196 @@ def test_an_extended_training_keeps_its_points(tmp_path: Path) -> None:
     assert whole(5) == steps(tmp_path)
 
 
+def logged(
+    folder: Path,
+    begin: int = 0,
+    end: int = 100,
+    value: float = 1.0,
+    every: int = 1,
+    before: Callable[[TensorboardLogger, Engine, Engine], None] = lambda *_: None,
+) -> None:
+    """Train from an iteration until before another, in epochs of ten, as a process that is killed there does."""
+    trainer, evaluator = Engine(lambda engine, batch: value), Engine(lambda engine, batch: value)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run([0, 1]))
+    with TensorboardLogger(log_dir=folder) as logger:
+        each = Events.ITERATION_COMPLETED(every=every)
+        logger.attach_output_handler(trainer, each, "training", output_transform=float)
+        logger.attach_output_handler(evaluator, Events.COMPLETED, "validation", output_transform=float)
+        steps = {
+            "known": global_step_from_engine(trainer),
+            "iteration": global_step_from_engine(trainer, Events.ITERATION_COMPLETED),
+            "training": lambda *_: trainer.state.epoch,
+        }
+        for tag, transform in steps.items():
+            output = {"output_transform": lambda value: {"epoch": value}, "global_step_transform": transform}
+            logger.attach_output_handler(evaluator, Events.COMPLETED, tag, **output)
+        if begin:
+            trainer.load_state_dict({"iteration": begin, "max_epochs": 10, "epoch_length": 10})
+        before(logger, trainer, evaluator)
+        trainer.add_event_handler(Events.ITERATION_STARTED(once=end + 1), trainer.terminate)
+        trainer.run(range(10), max_epochs=10)
+
+
+def lives(*until: tuple[int, float], every: int = 1) -> dict[str, list[tuple[int, float]]]:
+    """Return the points that are to be seen, of a training whose values were written up to here and there."""
+
+    def values(step: int, stop: int, unit: int = 1) -> list[tuple[int, float]]:
+        return [
+            (iteration // unit, next(value for last, value in until if iteration <= last))
+            for iteration in range(step, stop + 1, step)
+        ]
+
+    end = until[-1][0]
+    epochs, iterations = values(10, end, 10), values(10, end)
+    return {
+        "training/output": values(every, end),
+        "validation/output": iterations,
+        "iteration/epoch": iterations,
+        "known/epoch": epochs,
+        "training/epoch": epochs,
+    }
+
+
+def served(folder: Path) -> EventAccumulator:
+    """Read a folder as the program does that serves it: unlike the reader for programs, it hides texts, too."""
+    return EventAccumulator(str(folder)).Reload()
+
+
+BEFORE: dict[str, Callable[[TensorboardLogger, Engine, Engine], Any]] = {
+    "text": lambda logger, trainer, evaluator: logger.add_text("config", "lr=0.1"),
+    "text at the step": lambda logger, trainer, evaluator: logger.add_text("config", "a", trainer.state.iteration),
+    "scalar": lambda logger, trainer, evaluator: logger.add_scalar("resumed", 1, trainer.state.iteration),
+    "parameters": lambda logger, trainer, evaluator: logger.add_hparams({"lr": 0.1}, {"loss": 1.0}),
+    "nothing": lambda logger, trainer, evaluator: None,
+}
+
+
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
+def test_what_a_program_logs_before_it_goes_on_does_not_keep_what_is_dead(tmp_path: Path, before: Any) -> None:
+    """What a program logs at low steps before the training goes on keeps nothing of the process that was killed."""
+    logged(tmp_path, end=95, before=before)
+    logged(tmp_path, begin=80, value=2.0, before=before)
+    assert lives((80, 1.0), (100, 2.0)).items() <= points(tmp_path).items()
+    assert points(tmp_path).get("resumed") in (None, [(0, 1.0), (80, 1.0)])
+
+
+@pytest.mark.parametrize("length", [2, 500])
+@pytest.mark.parametrize("transform", [None, lambda *_: 80], ids=["its own step", "the step of the trainer"])
+def test_an_evaluation_before_a_training_goes_on_is_kept(tmp_path: Path, length: int, transform: Any) -> None:
+    """An evaluation before the training goes on is shown, hides nothing, and keeps nothing that is dead."""
+
+    def baseline(logger: TensorboardLogger, trainer: Engine, evaluator: Engine) -> None:
+        logger.attach_output_handler(
+            evaluator, Events.COMPLETED, "baseline", output_transform=float, global_step_transform=transform
+        )
+        evaluator.run(range(length))
+
+    logged(tmp_path, end=95)
+    logged(tmp_path, begin=80, value=2.0, before=baseline)
+    found = points(tmp_path)
+    assert lives((80, 1.0), (100, 2.0))["training/output"] == found["training/output"]
+    assert (80 if transform else length, 2.0) == found["baseline/output"][0]
+
+
+def test_an_evaluator_that_is_run_first_hides_no_training(tmp_path: Path) -> None:
+    """A program that evaluates at first, before it knows where the training goes on, hides nothing of it."""
+    logged(tmp_path, end=95)
+    evaluator = Engine(lambda engine, batch: 5.0)
+    with TensorboardLogger(log_dir=tmp_path) as logger:
+        logger.attach_output_handler(evaluator, Events.COMPLETED, "validation", output_transform=float)
+        evaluator.run(range(3))
+    assert lives((95, 1.0))["training/output"] == points(tmp_path)["training/output"]
+    assert (3, 5.0) in points(tmp_path)["validation/output"]
+
+
+@pytest.mark.parametrize("end", [5, 37])
+def test_a_training_that_died_before_its_first_checkpoint_begins_again_with_each_point_once(
+    tmp_path: Path, end: int
+) -> None:
+    """A training that was killed before it saved anything, and is started again, has each point once."""
+    text = BEFORE["text"]
+    logged(tmp_path, end=end, before=text)
+    logged(tmp_path, value=2.0, before=text)
+    assert lives((100, 2.0)) == points(tmp_path)
+    assert 1 == len(served(tmp_path).Tensors("config/text_summary"))
+
+
+def test_another_training_in_the_folder_is_not_replaced(tmp_path: Path) -> None:
+    """A training that begins anew replaces its own curves, and nothing of a process that has logged other names."""
+    trainer = Engine(step)
+    with TensorboardLogger(log_dir=tmp_path) as logger:
+        logger.attach_output_handler(trainer, Events.ITERATION_COMPLETED, "other", output_transform=float)
+        trainer.run(range(4))
+    logged(tmp_path, end=15)
+    logged(tmp_path, end=12, value=2.0)
+    expected = {**lives((12, 2.0)), "other/output": [(each, each / 4) for each in range(1, 5)]}
+    assert expected == points(tmp_path)
+
+
+def test_a_training_that_logs_rarely_goes_on_with_each_point_once(tmp_path: Path) -> None:
+    """Where a trainer has logged nothing since the checkpoint, what evaluators have logged is gone all the same."""
+    logged(tmp_path, end=49, every=30)
+    logged(tmp_path, begin=32, end=100, value=2.0, every=30)
+    found = points(tmp_path)
+    expected = lives((32, 1.0), (100, 2.0), every=30)
+    for tag in ("training/output", "validation/output", "iteration/epoch"):
+        assert expected[tag] == found[tag]
+
+
+def test_a_new_value_is_never_left_out(tmp_path: Path) -> None:
+    """Where it cannot be told whether a value at an epoch is dead, the new one is written after it."""
+    logged(tmp_path, end=49, every=100)
+    logged(tmp_path, begin=32, end=100, value=2.0, every=100)
+    found = points(tmp_path)["known/epoch"]
+    assert dict(lives((32, 1.0), (100, 2.0))["known/epoch"]) == dict(found)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    # Not between them, because one of the names that count epochs begins as the training's own curve does.
+    st.lists(st.tuples(st.just(0) | st.integers(10, 99), st.integers(1, 60)), min_size=1, max_size=5),
+    st.booleans(),
+)
+def test_however_often_a_training_is_killed_each_point_is_there_once(
+    tmp_path_factory: pytest.TempPathFactory, rests: list[tuple[int, int]], with_text: bool
+) -> None:
+    """Each point is there once and of the last process that came there, in iterations and in epochs."""
+    folder = tmp_path_factory.mktemp("killed")
+    before = BEFORE["text" if with_text else "nothing"]
+    reached: list[tuple[int, float]] = []
+    for value, (begin, length) in enumerate(rests):
+        begin = begin if reached and begin <= reached[-1][0] else 0
+        end = min(begin + length, 100)
+        logged(folder, begin, end, float(value), before=before)
+        reached = [*((last, old) for last, old in reached if last < begin), *_at(reached, begin), (end, float(value))]
+    assert lives(*reached) == {tag: points(folder).get(tag, []) for tag in lives(*reached)}
+
+
+def _at(reached: list[tuple[int, float]], step: int) -> list[tuple[int, float]]:
+    return [(step, old) for last, old in reached if last >= step][:1] if step else []
+
+
 def test_a_training_anew_with_the_same_logger_is_written(tmp_path: Path) -> None:
-    """A training that starts anew is another one: all its points are written, after a resumed one too."""
+    """A training that starts anew is another one: all its points are written, in the place of the earlier ones."""
     trainer, logger = attached(tmp_path)
     trainer.load_state_dict({"iteration": 20, "max_epochs": 3, "epoch_length": 10})
     trainer.run(range(10))
     trainer.run(range(10), max_epochs=1)
     logger.close()
-    assert [*range(21, 31), *range(1, 11)] == steps(tmp_path)["training/output"]
+    assert whole(1) == steps(tmp_path)
+
+
+def test_another_trainer_with_the_same_logger_goes_on(tmp_path: Path) -> None:
+    """A trainer that is made anew in the same process, and goes on from a state, doubles nothing."""
+    with TensorboardLogger(log_dir=tmp_path) as logger:
+        for begin, end in ((0, 15), (10, 20)):
+            trainer = Engine(step)
+            logger.attach_output_handler(trainer, Events.ITERATION_COMPLETED, "training", output_transform=float)
+            if begin:
+                trainer.load_state_dict({"iteration": begin, "max_epochs": 2, "epoch_length": 10})
+            trainer.add_event_handler(Events.ITERATION_STARTED(once=end + 1), trainer.terminate)
+            trainer.run(range(10), max_epochs=2)
+    assert [(each, each / 4) for each in range(1, 21)] == points(tmp_path)["training/output"]
 
 
 def test_a_test_of_a_model_in_the_same_folder_hides_nothing(tmp_path: Path) -> None:
@@ -548,6 +748,17 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
             TensorboardLogger(log_dir=folder)
     with pytest.raises(OSError, match="log_dir must be a folder that can be written to, got '/proc/none'"):
         TensorboardLogger("/proc/none")
+
+
+@pytest.mark.parametrize(
+    ("folder", "error"), [(3, TypeError), (b"logs", TypeError), ("lo\0gs", ValueError), (Path("lo\0gs"), ValueError)]
+)
+def test_what_is_no_path_is_refused(folder: Any, error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be the path of no folder is refused in every process; the error names the argument and the value."""
+    for rank in (0, 1):
+        monkeypatch.setattr("ignite_signals.handlers.base_logger.get_rank", lambda rank=rank: rank)
+        with pytest.raises(error, match="log_dir must be the path of a folder.* got " + re.escape(repr(folder)) + "$"):
+            TensorboardLogger(log_dir=folder)
 
 
 def test_without_tensorboard_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
