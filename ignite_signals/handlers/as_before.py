@@ -54,6 +54,7 @@ class AsBefore:
         # By their numbers; they are held, lest these be used again.
         self._met: dict[int, Any] = {}
         self._tensors: list[_TensorBefore] = []
+        self._values: list[_Values] = []
         self._puts_back: list[PutBack] = []
         self.remember(objects)
 
@@ -62,6 +63,7 @@ class AsBefore:
         roots, known = list(objects), len(self._tensors)
         self._meet(roots.copy())
         values = _Values(self._tensors[known:])
+        self._values.append(values)
         self._puts_back.append(values.put_back)
         self._puts_back += [Remembered(each).put_back for each in roots if isinstance(each, Engine)]
         states = [_StateBefore.of(each) for each in roots if _has_state(each)]
@@ -80,6 +82,11 @@ class AsBefore:
             waiting.extend(_held(each))
             if (puts_back := _putting_back(each)) is not None:
                 self._puts_back.append(puts_back)
+
+    def has_changed(self, tensors: Iterable[Tensor]) -> bool:
+        """Tell whether one of these tensors has other values than those that are remembered of it."""
+        asked = {id(each) for each in tensors}
+        return any(values.have_changed(asked) for values in self._values)
 
     def put_back(self) -> None:
         """Put all back, the random numbers also where something fails."""
@@ -276,6 +283,11 @@ class _Values:
     def __init__(self, tensors: list[_TensorBefore]) -> None:
         self._tensors = tensors
         self._copies: list[Tensor] = snapshot([each.alias for each in tensors])
+
+    def have_changed(self, asked: set[int]) -> bool:
+        """Tell whether a tensor of these numbers has other values; in doubt, as of a sparse one, it has."""
+        pairs = [pair for pair in zip(self._tensors, self._copies, strict=True) if id(pair[0].tensor) in asked]
+        return any(not _is_plain(each.alias) or not _are_equal(each.tensor, copied) for each, copied in pairs)
 
     @torch.no_grad()
     def put_back(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import reprlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -20,11 +19,11 @@ from ignite_signals.engine.callables import check_callable
 from ignite_signals.engine.integers import integer
 from ignite_signals.engine.limits import stack_level
 from ignite_signals.extras import extra
-from ignite_signals.handlers.checks import check_engine
+from ignite_signals.handlers.checks import brief, check_engine
 from ignite_signals.handlers.loading import check_objects
 from ignite_signals.handlers.param_scheduler.base import set_parameter
 from ignite_signals.handlers.param_scheduler.schedules import Ramp, exponential, linear
-from ignite_signals.handlers.trial_run import trial_run
+from ignite_signals.handlers.trial_run import TrialRun, not_called, trial_run
 
 __all__ = ["FastaiLRFinder"]
 
@@ -49,7 +48,8 @@ class FastaiLRFinder:
     In the trial the trainer starts anew in a state of its own. Handlers that were added to its own events before the
     block are not called: they would write checkpoints of the trial, log it, stop it, or set other rates. Those of
     events that the step sends, such as BACKWARD_COMPLETED, belong to the step and are called, and so is what is added
-    inside of the block, a progress bar for example.
+    inside of the block, a progress bar for example. A `Preemption` of before catches no signal: Ctrl-C ends the trial
+    with a KeyboardInterrupt, SIGTERM the process, and the checkpoints stay those of the training.
 
     >>> import torch
     >>> from ignite_signals.engine import create_supervised_trainer
@@ -108,8 +108,9 @@ class FastaiLRFinder:
                 0 not to smooth.
             diverge_th: end when the loss exceeds this many times the best one, or lies as far above where that is
                 negative; infinity to end only at a loss that is not finite.
-            with_handlers: also call the handlers that were added to the trainer's own events before. What they write
-                or tell others stays; those with a state have it put back.
+            with_handlers: also call the handlers that were added to the trainer's own events before, and let a
+                `Preemption`, loggers and profilers take part. What they write, measure or tell others stays; those
+                with a state have it put back.
 
         Returns:
             a context manager whose value is the trainer.
@@ -121,6 +122,7 @@ class FastaiLRFinder:
         """
         self._check_not_attached()
         check_engine(trainer, "trainer")
+        _check_mapping(to_save)
         check_objects("to_save", to_save, "state_dict")
         check_objects("to_save", to_save, "load_state_dict")
         check_callable("output_transform", output_transform)
@@ -139,10 +141,10 @@ class FastaiLRFinder:
     @contextmanager
     def _attached(self, trainer: Engine, trial: _Trial, to_save: list[Any], with_handlers: bool) -> Iterator[Engine]:
         self._check_not_attached()
-        with trial_run(trainer, to_save, with_handlers) as before, ExitStack() as stack:
+        with trial_run(trainer, to_save, with_handlers) as run, ExitStack() as stack:
             self._is_attached = True
             stack.callback(self._detach)
-            trial.remember, trial.keep = before.remember, self._keep
+            trial.run, trial.keep = run, self._keep
             trial.listen(trainer, stack)
             yield trainer
 
@@ -258,17 +260,23 @@ class _Curve:
 
     rates: list[list[float]] = attrs.Factory(list)
     losses: list[float] = attrs.Factory(list)
+    diverged: bool = False
+    # What the curve was found without.
+    left_out: int = 0
 
     def steepest(self) -> int:
         """Return where the loss falls fastest before its minimum, by central differences."""
         losses = self.losses
         if not losses:
-            raise RuntimeError("there is no rate to suggest: not even the first loss was finite")
+            why = "not even the first loss was finite"
+            if not self.diverged:
+                why = "no loss was taken, because the trial failed or was stopped before"
+            raise RuntimeError(f"there is no rate to suggest: {why}{self.hint}")
         lowest = min(range(len(losses)), key=losses.__getitem__)
         if lowest + 1 < _LEAST:
             raise RuntimeError(
                 f"there is no rate to suggest: the loss is lowest at iteration {lowest + 1} of {len(losses)}, too "
-                "early for a slope; give attach a smaller start_lr, or a larger num_iter"
+                f"early for a slope; give attach a smaller start_lr, or a larger num_iter{self.hint}"
             )
         return min(range(1, lowest), key=lambda index: losses[index + 1] - losses[index - 1])
 
@@ -278,6 +286,11 @@ class _Curve:
             return _shown(self.rates[self.steepest()])
         except RuntimeError:
             return "none"
+
+    @property
+    def hint(self) -> str:
+        """What to add where the curve may be of no use."""
+        return f"; {not_called(self.left_out)}" if self.left_out else ""
 
     def between(self, skip_start: int, skip_end: int) -> slice:
         if skip_start + skip_end >= len(self.losses):
@@ -309,13 +322,12 @@ def _mark(axes: Any, curve: _Curve, shown: slice, colors: list[Any]) -> None:
     try:
         index = curve.steepest()
     except RuntimeError as error:
-        warnings.warn(str(error), stacklevel=stack_level())
+        _warn(str(error))
         return
     if not shown.start <= index < shown.stop:
-        warnings.warn(
+        _warn(
             f"the suggested rate is that of iteration {index + 1}, beside what is plotted: give a smaller skip_start "
-            "or skip_end",
-            stacklevel=stack_level(),
+            "or skip_end"
         )
         return
     for rate, color in zip(curve.rates[index], colors, strict=True):
@@ -333,13 +345,12 @@ class _Trial:
     shape: str
     smooth_f: float
     diverge_th: float
-    # Takes what is to be put back, and the curve when the trial begins.
-    remember: Callable[[list[Any]], None] = attrs.field(default=_itself, init=False)
+    run: TrialRun = attrs.field(init=False)
+    # Takes the curve when the trial begins.
     keep: Callable[[_Curve], None] = attrs.field(default=_itself, init=False)
     curve: _Curve | None = attrs.field(default=None, init=False)
     ramps: list[Ramp] = attrs.field(factory=list, init=False)
     best: float = attrs.field(default=math.inf, init=False)
-    diverged: bool = attrs.field(default=False, init=False)
 
     def listen(self, trainer: Engine, stack: ExitStack) -> None:
         """Hear a trainer's events until the stack is closed."""
@@ -354,13 +365,13 @@ class _Trial:
     def start(self, trainer: Engine) -> None:
         if self.curve is not None:
             raise RuntimeError("a trial is one run, and it is over: attach the finder again for another one")
+        self.curve = _Curve(left_out=self.run.left_out)
+        self.keep(self.curve)
         iterations = self._planned(trainer.state)
         self.ramps = [Ramp(start, end, iterations - 1, self._shape(start, end)) for start, end in self.bounds]
-        self.curve = _Curve()
-        self.keep(self.curve)
         # As run(max_iters=...) does: the limits exclude each other.
         trainer.state.max_epochs, trainer.state.max_iters = None, iterations
-        self.remember([trainer.state.dataloader])  # which was not iterated yet
+        self.run.take(trainer.state.dataloader)
         trainer.logger.debug("%r tries %d rates", trainer, iterations)
 
     def _shape(self, start: float, end: float) -> Callable[[float], float]:
@@ -404,7 +415,7 @@ class _Trial:
             self.curve.losses.append(loss)
             self.best = min(self.best, loss)
         if not math.isfinite(loss) or loss > self._bound(self.best):
-            self.diverged = True
+            self.curve.diverged = True
             trainer.terminate(by="FastaiLRFinder")
 
     def _bound(self, best: float) -> float:
@@ -413,20 +424,32 @@ class _Trial:
 
     def conclude(self, trainer: Engine) -> None:
         assert self.curve is not None
-        done, planned = len(self.losses), self.ramps[0].length + 1
+        curve, done, planned = self.curve, len(self.losses), self.ramps[0].length + 1
         if trainer.state.stop_reason == "exhausted" and done < planned:
             raise ValueError(
                 f"num_iter must be at most what the data gives, got {planned} and data that ended after {done}: give "
                 "data that can be iterated again, as a list or a DataLoader can, or a smaller num_iter"
             )
-        how = "diverged" if self.diverged else "did not diverge"
-        trainer.logger.info("%r tried %s, the loss %s; suggested: %s", trainer, self.curve, how, self.curve.suggested())
-        if done == planned and not self.diverged and math.isfinite(self.diverge_th):
-            warnings.warn(
-                f"the loss did not diverge up to the last rate, {_shown(self.curve.rates[-1])}, so that better ones "
-                "may lie beyond: look at plot(), and give attach a larger end_lr or a smaller diverge_th",
-                stacklevel=stack_level(),
+        how = "diverged" if curve.diverged else "did not diverge"
+        suggested = f"{curve.suggested()}{curve.hint}"
+        trainer.logger.info("%r tried %s, the loss %s; suggested: %s", trainer, curve, how, suggested)
+        if done and curve.left_out and not self._has_trained():
+            _warn(
+                "no parameter of the optimizer was changed, so that the losses tell nothing of the rates: "
+                f"{not_called(curve.left_out)}"
             )
+        elif done == planned and not curve.diverged and math.isfinite(self.diverge_th):
+            _warn(
+                f"the loss did not diverge up to the last rate, {_shown(curve.rates[-1])}, so that better ones may lie "
+                f"beyond: look at plot(), and give attach a larger end_lr or a smaller diverge_th{curve.hint}"
+            )
+
+    def _has_trained(self) -> bool:
+        return self.run.before.has_changed(each for group in self.optimizer.param_groups for each in group["params"])
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=stack_level())
 
 
 def _loss(output: Any) -> float:
@@ -436,7 +459,7 @@ def _loss(output: Any) -> float:
             raise ValueError(f"{_MUST_RETURN}, got a tensor of shape {tuple(output.shape)}")
         output = output.item()
     if not isinstance(output, Real):
-        raise TypeError(f"{_MUST_RETURN}, got {reprlib.repr(output)}")
+        raise TypeError(f"{_MUST_RETURN}, got {brief(output)}")
     return float(output)
 
 
@@ -446,12 +469,20 @@ _MUST_RETURN = "output_transform must return the loss, a number or a tensor of o
 # Arguments.
 
 
+_SUCH_AS = "as {'optimizer': optimizer, 'model': model}"
+
+
+def _check_mapping(to_save: object) -> None:
+    if not isinstance(to_save, Mapping):
+        raise TypeError(f"to_save must map names to objects, {_SUCH_AS} does, got {brief(to_save)}")
+
+
 def _optimizer(to_save: Mapping[str, Any]) -> Optimizer:
     if "optimizer" not in to_save:
-        raise ValueError(f"to_save must have the key 'optimizer', got {list(to_save)}")
+        raise ValueError(f"to_save must have the key 'optimizer', {_SUCH_AS} has, got {brief(list(to_save))}")
     optimizer = to_save["optimizer"]
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"to_save['optimizer'] must be a torch.optim.Optimizer, got {optimizer!r}")
+        raise TypeError(f"to_save['optimizer'] must be a torch.optim.Optimizer, got {brief(optimizer)}")
     return optimizer
 
 
@@ -475,7 +506,9 @@ def _per_group(argument: str, rates: Any, groups: list[Any]) -> list[float]:
     given = list(rates) if isinstance(rates, list | tuple) else [rates] * len(groups)
     for rate in given:
         if not _is_number(rate):
-            raise TypeError(f"{argument} must be a number, or a list of one for each parameter group, got {rates!r}")
+            raise TypeError(
+                f"{argument} must be a number, or a list of one for each parameter group, got {brief(rates)}"
+            )
         if not 0 <= rate < math.inf:
             raise ValueError(f"{argument} must be finite and not negative, got {rates!r}")
     if len(given) != len(groups):
@@ -485,7 +518,7 @@ def _per_group(argument: str, rates: Any, groups: list[Any]) -> list[float]:
 
 def _number(argument: str, value: Any, what: str, is_valid: Callable[[Any], bool]) -> float:
     if not _is_number(value) or not is_valid(value):
-        raise ValueError(f"{argument} must be a number {what}, got {value!r}")
+        raise ValueError(f"{argument} must be a number {what}, got {brief(value)}")
     return float(value)
 
 

@@ -37,7 +37,8 @@ class Preemption:
     terminated it, is saved and ends as it would have.
 
     A second signal stops at once: it does what it would have done without this handler, and ends the process where it
-    would have been ignored. Signals are caught only while a run is on, and what was there before is put back.
+    would have been ignored. Signals are caught only while a run is on, and what was there before is put back. In the
+    trial of a `FastaiLRFinder` they are not caught, because nothing of it is to be saved.
 
     Args:
         save: called as `save(engine)` when the state is complete, usually a `Checkpoint`; None to save nothing.

@@ -4,31 +4,68 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
+
+import attrs
+from torch.utils.data import DataLoader
 
 from ignite_signals.engine import Engine, Events, State
 from ignite_signals.engine.stateful import attached
 from ignite_signals.handlers.as_before import AsBefore
 
 if TYPE_CHECKING:
+    from ignite_signals.engine.observing import CallObserver, ReceiverCall
     from ignite_signals.engine.receivers import Connection
     from ignite_signals.engine.signals import EventSignal
 
-__all__ = ["trial_run"]
+__all__ = ["TrialRun", "not_called", "trial_run"]
+
+
+@attrs.frozen
+class TrialRun:
+    """A trial run that is on."""
+
+    before: AsBefore
+    # How many handlers are not called.
+    left_out: int
+
+    def take(self, data: Any) -> None:
+        """Let the trial iterate data that it has not begun yet, and put that back, too.
+
+        A loader keeps an iterator whose workers persist, and may be in the midst of a run that is paused. The trial
+        gets one of its own, whose workers end when it is dropped.
+        """
+        self.before.remember([data])
+        if isinstance(data, DataLoader):
+            data._iterator = None
+            if hasattr(data, "_initial_iter_for_state_dict"):  # torchdata's, which has made one to tell its state
+                data._initial_iter_for_state_dict = False
+
+
+def not_called(count: int) -> str:
+    """Say that handlers were not called, and the remedy.
+
+    >>> not_called(1)
+    '1 handler of the trainer was not called; with_handlers=True calls it'
+    """
+    if count == 1:
+        return "1 handler of the trainer was not called; with_handlers=True calls it"
+    return f"{count} handlers of the trainer were not called; with_handlers=True calls them"
 
 
 @contextmanager
-def trial_run(trainer: Engine, changed: list[Any], with_handlers: bool = False) -> Iterator[AsBefore]:
+def trial_run(trainer: Engine, changed: list[Any], with_handlers: bool = False) -> Iterator[TrialRun]:
     """Let a trainer run from the beginning while the block lasts, and put all back as it was when that ends.
 
     Args:
         trainer: may be paused in a run, or have a state that was loaded.
         changed: what the run changes beside the trainer and what is attached to it.
-        with_handlers: whether the handlers of the trainer's own events are called.
+        with_handlers: whether the handlers of the trainer's own events are called, the package's handlers surround
+            the run, and observers hear of it.
 
     Yields:
-        what remembers more that is to be put back.
+        what takes the data, and remembers more that is to be put back.
 
     Raises:
         RuntimeError: the trainer is running.
@@ -45,8 +82,9 @@ def trial_run(trainer: Engine, changed: list[Any], with_handlers: bool = False) 
         raise RuntimeError(f"{trainer!r} is running: try it before its run, or after it")
     before = AsBefore(_changed_by(trainer, changed))
     try:
-        with _anew(trainer), nullcontext() if with_handlers else _handlers_off(trainer):
-            yield before
+        with _anew(trainer), ExitStack() as stack:
+            off = 0 if with_handlers else stack.enter_context(_handlers_off(trainer))
+            yield TrialRun(before, off)
     finally:
         before.put_back()
 
@@ -93,16 +131,64 @@ def _changed_by(trainer: Engine, to_save: list[Any]) -> list[Any]:
 
 
 @contextmanager
-def _handlers_off(trainer: Engine) -> Iterator[None]:
+def _handlers_off(trainer: Engine) -> Iterator[int]:
+    """Let a run pass by what has to do with the trainer, but not with its step; return how many handlers that are."""
+    with _observers_off(trainer), _surroundings_off(trainer), _connections_off(trainer) as count:
+        yield count
+
+
+class _Deaf:
+    """Stand in for an observer that is to hear nothing, and whose observation may be ended meanwhile."""
+
+    def call_started(self, call: ReceiverCall) -> None:
+        pass
+
+    def call_ended(self, call: ReceiverCall, error: BaseException | None) -> None:
+        pass
+
+
+@contextmanager
+def _observers_off(trainer: Engine) -> Iterator[None]:
+    before = trainer._observers
+    trainer._observe({token: _Deaf() for token in before})
+    try:
+        yield
+    finally:
+        heard: dict[object, CallObserver] = {}
+        for token, stand_in in trainer._observers.items():
+            observer = before.get(token, stand_in)
+            if all(observer is not known for known in heard.values()):  # it may have been added in the block, too
+                heard[token] = observer
+        trainer._observe(heard)
+
+
+@contextmanager
+def _surroundings_off(trainer: Engine) -> Iterator[None]:
+    """Leave out the contexts of the package's handlers; the step may need those of the user, and no others."""
+    before = trainer._surroundings
+    trainer._surroundings = [each for each in before if not _is_of_a_handler(each)]
+    try:
+        yield
+    finally:
+        before += [each for each in trainer._surroundings if each not in before]
+        trainer._surroundings = before
+
+
+def _is_of_a_handler(context: Any) -> bool:
+    return str(getattr(context, "__module__", "")).startswith("ignite_signals.handlers.")
+
+
+@contextmanager
+def _connections_off(trainer: Engine) -> Iterator[int]:
     """Let the trainer's own events pass by those that are connected; they stay connected."""
     off = [each for each in _connections(trainer) if each[1].alive]
     for _, connection in off:
         connection.close()
     try:
-        yield
+        yield len(off)
     except Exception as error:
         if off and trainer.state.stop_reason == "failed":
-            error.add_note("the trainer's own handlers were not called: give with_handlers=True if its step needs them")
+            error.add_note(not_called(len(off)))
         raise
     finally:
         for signal, connection in off:

@@ -261,6 +261,27 @@ def test_remembers_more_later():
     assert [0.0, 1.0] == [first.value.item(), second.value.item()]
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda first, second: None, False),
+        (lambda first, second: first.data.add_(0), False),
+        (lambda first, second: second.data.add_(1), True),
+        (lambda first, second: setattr(second, "data", weight()), False),
+        (lambda first, second: setattr(second, "data", torch.ones(1)), True),
+        (lambda first, second: setattr(first, "grad", torch.ones(2, 3)), False),
+    ],
+)
+def test_tells_whether_values_have_changed(change, expected):
+    """Values count, not gradients, nor in which memory they are."""
+    first, second, other = (nn.Parameter(weight()) for _ in range(3))
+    as_before = AsBefore([nn.ParameterList([first, other])])
+    as_before.remember([nn.ParameterList([second])])
+    change(first, second)
+    other.data.add_(1)
+    assert expected == as_before.has_changed([first, second])
+
+
 def test_puts_back_random_numbers_where_something_fails():
     """The error is raised, and the numbers go on as before all the same."""
     slotted = Slotted(1)

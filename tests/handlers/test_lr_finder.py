@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import logging
 import math
+import multiprocessing
 import pickle
 import random
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 from ignite_signals.engine import (
     BackpropEvents,
@@ -29,7 +33,15 @@ from ignite_signals.engine import (
     create_supervised_trainer,
     supervised_training_step,
 )
-from ignite_signals.handlers import Checkpoint, DiskSaver, EarlyStopping, EMAHandler
+from ignite_signals.handlers import (
+    BasicTimeProfiler,
+    Checkpoint,
+    DiskSaver,
+    EarlyStopping,
+    EMAHandler,
+    HandlersTimeProfiler,
+    Preemption,
+)
 from ignite_signals.handlers.lr_finder import FastaiLRFinder
 from ignite_signals.metrics import Average, RunningAverage
 
@@ -370,6 +382,44 @@ def test_workers_that_persist_begin_anew_after_a_search(engine):
     assert train(searches=False) == train(searches=True)
 
 
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")
+@pytest.mark.parametrize("engine", [Engine, DeterministicEngine])
+@pytest.mark.parametrize("loader", [DataLoader, StatefulDataLoader])
+@pytest.mark.parametrize("ending", ["completes", "raises"])
+def test_workers_of_an_interrupted_training_keep_their_place(engine, loader, ending):
+    """A search has workers of its own, which end with it; those of the paused run give the batches that are due."""
+
+    def train(searches: bool) -> list[Any]:
+        new = program(engine=engine)
+        new.data = loader(samples(), batch_size=4, shuffle=True, num_workers=1, persistent_workers=True)
+        # Not the trainer's own method: workers that are garbage in a cycle take torch seconds to end.
+        new.trainer.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda engine: engine.interrupt())
+        new.trainer.run(new.data, max_epochs=2)
+        if searches:
+            workers = multiprocessing.active_children()
+            with contextlib.suppress(TypeError):
+                new.search(num_iter=5, output_transform=str if ending == "raises" else lambda loss: loss)
+            assert set() == set(multiprocessing.active_children()) - set(workers)
+        return new.train()
+
+    assert train(searches=False) == train(searches=True)
+
+
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")
+def test_a_state_that_a_loader_was_asked_for_does_not_give_the_search_its_iterator():
+    """torchdata's loader makes an iterator to tell its state, and keeps it for its first pass."""
+
+    def train(searches: bool) -> list[Any]:
+        new = program()
+        new.data = StatefulDataLoader(samples(), batch_size=4, shuffle=True)
+        new.data.state_dict()
+        if searches:
+            new.search(num_iter=5)
+        return new.train(max_epochs=2)
+
+    assert train(searches=False) == train(searches=True)
+
+
 class Wavering:
     """A step that owns what it changes, and has a state that its attributes do not tell."""
 
@@ -592,6 +642,221 @@ def test_a_failing_step_says_that_handlers_are_off():
     assert not hasattr(new.trainer.state, "prepared")
     assert [1.0] * 25 == new.search(with_handlers=True).get_results()["loss"]
     assert not hasattr(new.trainer.state, "prepared")
+
+
+def preempted(folder: Any) -> tuple[Program, Checkpoint, Preemption]:
+    """Return a program that was trained and saved, and saves again when it is preempted."""
+    new = program()
+    last = Checkpoint(new.to_save | {"trainer": new.trainer}, DiskSaver(folder), n_saved=1)
+    new.trainer.add_event_handler(Events.EPOCH_COMPLETED, last)
+    preemption = Preemption(save=last)
+    preemption.attach(new.trainer)
+    new.train(max_epochs=1)
+    return new, last, preemption
+
+
+def test_a_signal_ends_a_search_and_leaves_the_checkpoint(tmp_path):
+    """Nothing of the trial is saved: Ctrl-C does what it does without Preemption, and all is put back."""
+    new, last, preemption = preempted(tmp_path)
+    before, saved = (values(new), of_engine(new.trainer)), last.last_checkpoint
+    with (
+        pytest.raises(KeyboardInterrupt),
+        FastaiLRFinder().attach(new.trainer, new.to_save, num_iter=20) as searching,
+        searching.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda: signal.raise_signal(signal.SIGINT)),
+    ):
+        searching.run(new.data)
+    assert before == (values(new), of_engine(new.trainer))
+    assert ([saved], saved) == (list(tmp_path.iterdir()), last.last_checkpoint)
+    assert preemption.signal is None
+
+
+def test_signals_have_the_effect_in_a_search_that_they_have_outside_of_a_run(tmp_path):
+    """They are caught again in the next run of the trainer."""
+    new = preempted(tmp_path)[0]
+    catchers: list[Any] = []
+
+    def look(engine: Engine) -> None:
+        catchers.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    with FastaiLRFinder().attach(new.trainer, new.to_save, num_iter=3, diverge_th=INF) as searching:
+        searching.add_event_handler(Events.STARTED, look)
+        searching.run(new.data)
+    new.train(max_epochs=2)
+    assert before == catchers[0]
+    assert before != catchers[1]
+
+
+def test_a_preemption_that_is_attached_in_the_block_is_heard_and_stays(tmp_path):
+    """It ends the trial in order; the trainer has it once."""
+    new, _, preemption = preempted(tmp_path)
+    preemption.save = None
+    with (
+        FastaiLRFinder().attach(new.trainer, new.to_save, num_iter=20, diverge_th=INF) as searching,
+        searching.add_event_handler(Events.ITERATION_COMPLETED(once=3), lambda: signal.raise_signal(signal.SIGTERM)),
+    ):
+        preemption.attach(searching)
+        state = searching.run(new.data)
+        assert ("terminated", 3, 143) == (state.stop_reason, state.iteration, preemption.exit_code)
+    with pytest.raises(ValueError, match="not attached to"):
+        preemption.attach(new.trainer)
+    new.train(max_epochs=2)
+    assert preemption.signal is None
+
+
+def test_contexts_of_the_user_surround_a_search():
+    """The step may need what a run was given to be inside of."""
+    new, inside = program(), []
+    step = supervised_training_step(new.model, new.optimizer, nn.functional.mse_loss)
+
+    @contextlib.contextmanager
+    def prepared(engine: Engine) -> Iterator[None]:
+        inside.append(engine.state.iteration)
+        yield
+        inside.pop()
+
+    new.trainer = Engine(lambda engine, batch: step(engine, batch) * inside[0] + 1)
+    new.trainer.surround_runs(prepared)
+    assert [1.0] * 25 == new.search().get_results()["loss"]
+    assert [] == inside
+
+
+@pytest.mark.parametrize("profiler", [BasicTimeProfiler, HandlersTimeProfiler])
+@pytest.mark.parametrize("ending", ["completes", "raises"])
+def test_profilers_do_not_measure_a_search(profiler, ending):
+    """Their tables are those of the training, which they go on to measure."""
+    new = program()
+    measured = profiler()
+    measured.attach(new.trainer)
+    new.trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: None)
+    new.train(max_iters=4)
+    before = measured.get_results()
+    with contextlib.suppress(TypeError):
+        new.search(output_transform=str if ending == "raises" else lambda loss: loss)
+    assert before == measured.get_results()
+    new.train(max_iters=6)
+    assert before != measured.get_results()
+
+
+@pytest.mark.parametrize("attaches", [True, False])
+def test_a_profiler_that_is_detached_in_the_block_stays_detached(attaches):
+    """It may be attached anew, in the block or after it."""
+    new, measured = program(), BasicTimeProfiler()
+    measured.attach(new.trainer)
+    new.train(max_iters=2)
+    with FastaiLRFinder().attach(new.trainer, new.to_save, num_iter=3, diverge_th=INF) as searching:
+        measured.detach()
+        if attaches:
+            measured.attach(searching)
+        searching.run(new.data)
+    before = measured.get_results()
+    new.train(max_iters=4)
+    assert attaches == (before != measured.get_results())
+    measured.detach()
+    measured.attach(new.trainer)
+    new.train(max_iters=6)
+    assert before != measured.get_results()
+
+
+class Names:
+    """Take note of which handlers are called."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def call_started(self, call: Any) -> None:
+        self.heard.append(call.handler.__name__)
+
+    def call_ended(self, call: Any, error: BaseException | None) -> None:
+        pass
+
+
+def test_observers_that_are_added_in_the_block_hear_and_stay():
+    """Those of before hear nothing of the search, unless they are added in the block, too."""
+
+    def counted(engine: Engine) -> None:
+        pass
+
+    new, first, second = program(), Names(), Names()
+    new.trainer.add_event_handler(Events.COMPLETED, counted)
+    new.trainer.observe_calls(first)
+    with FastaiLRFinder().attach(new.trainer, new.to_save, num_iter=3, diverge_th=INF) as searching:
+        searching.observe_calls(second)
+        searching.run(new.data)
+    assert ([], ["conclude"]) == (first.heard, second.heard[-1:])
+    with FastaiLRFinder().attach(new.trainer, new.to_save, num_iter=3, diverge_th=INF) as searching:
+        searching.observe_calls(first)
+        searching.run(new.data)
+    assert ["conclude"] == first.heard[-1:]
+    del first.heard[:], second.heard[:]
+    new.train(max_iters=1)
+    assert (["counted"], ["counted"]) == (first.heard, second.heard)
+
+
+def test_observers_hear_the_search_where_handlers_are_called():
+    """`with_handlers=True` is for all that was added."""
+    new, names = program(), Names()
+    new.trainer.observe_calls(names)
+    new.search(with_handlers=True, num_iter=3)
+    assert "conclude" == names.heard[-1]
+
+
+def stepped_by_a_handler() -> Program:
+    """Return a program whose optimizer is called by a handler."""
+    new = program("sgd")
+    new.trainer = Engine(lambda engine, batch: loss_of(new.model, new.optimizer, batch).detach())
+    new.trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: new.optimizer.step())
+    return new
+
+
+def test_warns_where_no_parameter_was_changed():
+    """A trainer that needs a handler to train would have its rates suggested at random."""
+    new = stepped_by_a_handler()
+    with pytest.warns(UserWarning, match="no parameter") as caught:
+        new.search(diverge_th=1e9)
+    [warning] = caught
+    assert (
+        "no parameter of the optimizer was changed, so that the losses tell nothing of the rates: 1 handler of the "
+        "trainer was not called; with_handlers=True calls it"
+    ) == str(warning.message)
+    assert __file__ == warning.filename
+    new.search(with_handlers=True)
+
+
+def test_does_not_warn_where_the_step_trains():
+    """Handlers may be left out, and parameters frozen."""
+    new = program()
+    new.model.layers[0].weight.requires_grad_(False)
+    new.trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: None)
+    assert 25 == len(new.search().get_results()["lr"])
+
+
+def test_says_how_many_handlers_were_left_out(caplog):
+    """Whoever wonders about a result is told of the handlers that it was found without."""
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1e-3)
+
+    def step(engine: Engine, batch: float) -> float:
+        parameter.data += 1.0
+        return batch
+
+    trainer, finder = Engine(step), FastaiLRFinder()
+    for event in (Events.STARTED, Events.ITERATION_COMPLETED, Events.COMPLETED(every=2)):
+        trainer.add_event_handler(event, lambda: None)
+    hint = "; 3 handlers of the trainer were not called; with_handlers=True calls them"
+    with (
+        caplog.at_level(logging.INFO),
+        pytest.warns(UserWarning, match="did not diverge") as caught,
+        finder.attach(trainer, {"optimizer": optimizer}) as searching,
+    ):
+        searching.run([1.0, 1.5, 1.8])
+    assert str(caught[0].message).endswith(hint)
+    assert [f"the loss did not diverge; suggested: none{hint}"] == [
+        record.message.partition(", ")[2] for record in caplog.records if "suggested" in record.message
+    ]
+    with pytest.raises(RuntimeError) as raised:
+        finder.lr_suggestion()
+    assert EARLY + hint == str(raised.value)
 
 
 # The rates.
@@ -894,7 +1159,11 @@ TOO_SHORT = "num_iter must be at least 3, got None and a run of 2 iterations: gi
             ValueError,
             "start_lr must be less than end_lr, got start_lr=0.001 and end_lr=0.001",
         ),
-        ({"to_save": {"model": nn.PReLU()}}, ValueError, "to_save must have the key 'optimizer', got ['model']"),
+        (
+            {"to_save": {"m": nn.PReLU()}},
+            ValueError,
+            "to_save must have the key 'optimizer', as {'optimizer': optimizer, 'model': model} has, got ['m']",
+        ),
         (
             {"to_save": {"optimizer": nn.PReLU()}},
             TypeError,
@@ -903,7 +1172,7 @@ TOO_SHORT = "num_iter must be at least 3, got None and a run of 2 iterations: gi
         (
             {"to_save": [1]},
             TypeError,
-            "to_save must map names to objects, as {'model': model} does, got [1]",
+            "to_save must map names to objects, as {'optimizer': optimizer, 'model': model} does, got [1]",
         ),
         ({"to_save": {"model": 1}}, TypeError, "to_save['model'] must have a method state_dict, got 1"),
         ({"trainer": None}, TypeError, "trainer must be an Engine, got None"),
@@ -918,6 +1187,16 @@ def test_refuses_a_wrong_argument(arguments, kind, message):
     with pytest.raises(kind) as caught:
         FastaiLRFinder().attach(**given)
     assert message == str(caught.value)
+
+
+def test_an_error_does_not_show_the_whole_model():
+    """A model in place of the mapping, or of the optimizer, is shown in brief."""
+    new = program()
+    for to_save in (new.model, {"optimizer": new.model}):
+        with pytest.raises(TypeError, match=r"to_save.* must .*Net") as caught:
+            FastaiLRFinder().attach(new.trainer, to_save)
+        assert 200 > len(str(caught.value))
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -1033,6 +1312,25 @@ def test_refuses_to_suggest_where_the_loss_did_not_fall(losses, message):
         with pytest.raises(RuntimeError) as caught:
             ask()
         assert message == str(caught.value)
+
+
+@pytest.mark.parametrize("data", [[[1.0]] * 3, [1.0]], ids=["a wrong output", "too little data"])
+def test_says_that_a_search_failed_before_its_first_loss(data):
+    """That the loss was not finite would be untrue; nor is the result of a search before that of this one."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1e-3)
+    trainer, finder = Engine(lambda engine, batch: batch), FastaiLRFinder()
+    for batches in ([3.0, 2.0, 1.0], data):
+        with (
+            contextlib.suppress(TypeError, ValueError),
+            finder.attach(trainer, {"optimizer": optimizer}, diverge_th=INF) as searching,
+        ):
+            searching.run(batches)
+    with pytest.raises(RuntimeError) as caught:
+        finder.lr_suggestion()
+    assert ("there is no rate to suggest: no loss was taken, because the trial failed or was stopped before") == str(
+        caught.value
+    )
+    assert {"lr": [], "loss": []} == finder.get_results()
 
 
 def test_refuses_an_optimizer_with_other_groups():
