@@ -15,7 +15,8 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from ignite_signals.engine import Events
 from ignite_signals.engine.integers import integer
-from ignite_signals.handlers.checks import check_engine, check_name
+from ignite_signals.handlers.checks import brief, check_engine, check_name
+from ignite_signals.handlers.param_scheduler.schedules import Ramp
 
 if TYPE_CHECKING:
     from ignite_signals.engine import Engine
@@ -369,16 +370,12 @@ def _warmed_up(updates: int, first: float, last: float, steps: int) -> float:
     >>> [_warmed_up(n, 0.5, 0.25, 3) for n in range(5)]
     [0.5, 0.375, 0.25, 0.25, 0.25]
     """
-    if updates == 0:
-        return first
-    if updates >= steps - 1:
-        return last
-    return first + (last - first) * updates / (steps - 1)
+    return Ramp(first, last, steps - 1)(updates) if updates else first  # also where it is as short as can be
 
 
 def _check(model: object, momentum_warmup: float | None, warmup_iters: int | None, handle_buffers: object) -> None:
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be an nn.Module, got {model!r}")
+        raise TypeError(f"model must be an nn.Module, got {brief(model)}")
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if nn.parameter.is_lazy(tensor):
             raise ValueError(f"model must have all its parameters, {name!r} is lazy; call the model once before")

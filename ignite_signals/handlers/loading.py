@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from ignite_signals.handlers import checkpoint_file
+from ignite_signals.handlers.checks import brief
 from ignite_signals.handlers.optimizer_state import check_optimizer_state
 from ignite_signals.handlers.putting_back import Remembered
 
@@ -37,10 +38,10 @@ def check_objects(argument: str, objects: Any, method: str) -> None:
         TypeError: it is none.
     """
     if not isinstance(objects, Mapping):
-        raise TypeError(f"{argument} must map names to objects, as {{'model': model}} does, got {objects!r}")
+        raise TypeError(f"{argument} must map names to objects, as {{'model': model}} does, got {brief(objects)}")
     for name, stateful in objects.items():
         if isinstance(stateful, type) or not callable(getattr(stateful, method, None)):
-            raise TypeError(f"{argument}[{name!r}] must have a method {method}, got {stateful!r}")
+            raise TypeError(f"{argument}[{name!r}] must have a method {method}, got {brief(stateful)}")
 
 
 def load(to_load: Mapping[str, Any], checkpoint: Any, **kwargs: Any) -> None:
