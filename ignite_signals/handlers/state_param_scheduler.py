@@ -63,8 +63,7 @@ class StateParamScheduler(BaseParamScheduler):
     def __init__(self, param_name: str, save_history: bool = False, create_new: bool = False) -> None:
         super().__init__(param_name, save_history)
         self.create_new = create_new
-        # The engines to whose states a loaded value is given.
-        self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+        self._last_engine: Callable[[], Engine | None] = _nothing
 
     def attach(self, engine: Engine, event: AnyEvent = Events.ITERATION_COMPLETED) -> None:
         """Set the next value at an event of an engine.
@@ -81,7 +80,7 @@ class StateParamScheduler(BaseParamScheduler):
                 with `create_new`.
         """
         check_engine(engine)
-        check_name(self.param_name, engine)
+        _check_param_name(self.param_name, engine)
         exists = hasattr(engine.state, self.param_name)
         if exists and self.create_new:
             raise ValueError(
@@ -96,8 +95,7 @@ class StateParamScheduler(BaseParamScheduler):
             )
         if not exists or self.event_index:
             setattr(engine.state, self.param_name, self.get_param())
-        self._engines.add(engine)
-        engine.add_event_handler(event, self)
+        self._attach(engine, event)
 
     @abstractmethod
     def get_param(self) -> Any:
@@ -105,12 +103,19 @@ class StateParamScheduler(BaseParamScheduler):
 
     def _move(self, engine: Engine | None) -> Any:
         """Count the event, and set the value after it."""
-        self.event_index += 1
+        if engine is not None and self._last_engine() is not engine:
+            self._meet(engine)
+        self.count += 1
         value = self.get_param()
         if engine is not None:
-            self._engines.add(engine)  # a copy of an engine is known from here on
             setattr(engine.state, self.param_name, value)
         return value
+
+    def _meet(self, engine: Engine) -> None:
+        """Know an engine that it was added to without `attach`, or that is a copy."""
+        _check_param_name(self.param_name, engine)
+        self._know(engine)
+        self._last_engine = weakref.ref(engine)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from where a schedule was, and give the state the value of that time.
@@ -124,11 +129,7 @@ class StateParamScheduler(BaseParamScheduler):
             setattr(engine.state, self.param_name, self.get_param())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_engines"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._engines = weakref.WeakSet()
+        return super().__getstate__() | {"_last_engine": _nothing}
 
     @classmethod
     def simulate_values(cls, num_events: int, **scheduler_kwargs: Any) -> list[list[Any]]:
@@ -158,7 +159,7 @@ class _Scheduled(StateParamScheduler):
     _shown: tuple[str, ...]
 
     def get_param(self) -> Any:
-        return self.schedule(self.event_index)
+        return self.schedule(self.count)
 
     def _arguments(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self._shown}
@@ -344,6 +345,17 @@ class MultiStepStateScheduler(_Scheduled):
         self.initial_value, self.gamma = finite("initial_value", initial_value), finite("gamma", gamma)
         self.milestones = _checked_steps(milestones)
         self.schedule = Decay(self.initial_value, self.gamma, partial(bisect.bisect_right, self.milestones))
+
+
+def _check_param_name(name: str, engine: Engine) -> None:
+    try:
+        check_name(name, engine)
+    except ValueError as error:
+        raise ValueError(f"param_{error}") from None  # the argument is `name` elsewhere
+
+
+def _nothing() -> None:
+    """Stand for a reference to an engine, where there is none."""
 
 
 def _whole_steps(size: int, count: int) -> int:

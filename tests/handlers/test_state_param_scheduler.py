@@ -371,10 +371,10 @@ def test_refuses_what_makes_no_schedule(case: str, options: Any, kind: type[Exce
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("epoch", "name must not be what engine.state has of its own, got 'epoch'; choose another one"),
-        ("output", "name must not be what engine.state has of its own, got 'output'; choose another one"),
-        ("completed", "name must not be what engine.state has of its own, got 'completed'; choose another one"),
-        ("a-b", "name must be the name of an attribute of engine.state, got 'a-b'"),
+        ("epoch", "param_name must not be what engine.state has of its own, got 'epoch'; choose another one"),
+        ("output", "param_name must not be what engine.state has of its own, got 'output'; choose another one"),
+        ("completed", "param_name must not be what engine.state has of its own, got 'completed'; choose another one"),
+        ("a-b", "param_name must be the name of an attribute of engine.state, got 'a-b'"),
         (
             "mine",
             (
@@ -452,3 +452,26 @@ def test_refuses_to_simulate_no_events() -> None:
     """num_events must be a positive integer."""
     with pytest.raises(ValueError, match="num_events must be a positive integer, got 0"):
         ExpStateScheduler.simulate_values(0, param_name="value", initial_value=1, gamma=1)
+
+
+def test_the_values_of_a_line_are_short_where_they_can_be() -> None:
+    """Those that PyTorch-Ignite's example prints."""
+    engine, printed = Engine(nothing), []
+    milestones = [(5, 1.0), (10, 0.8), (15, 0.6)]
+    PiecewiseLinearStateScheduler(milestones, "value", create_new=True).attach(engine, Events.EPOCH_COMPLETED)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda: printed.append(str(engine.state.value)[:6]))
+    engine.run([0], max_epochs=15)
+
+    assert "1.0, 1.0, 1.0, 1.0, 1.0, 0.96, 0.92, 0.88, 0.8400, 0.8, 0.76, 0.72, 0.68, 0.64, 0.6" == ", ".join(printed)
+
+
+@pytest.mark.parametrize("name", ["max_epochs", "epoch", "a-b"])
+def test_refuses_a_name_that_is_taken_without_attach_too(name: str) -> None:
+    """At the first call, and the limit is as it was."""
+    engine = Engine(nothing)
+    scheduler = ExpStateScheduler(1, 0.5, name)
+    engine.add_event_handler(Events.ITERATION_COMPLETED, scheduler)
+    with pytest.raises(ValueError, match=r"^param_name must "):
+        engine.run([0] * 3, max_epochs=2)
+
+    assert (0, 2, 1) == (scheduler.count, engine.state.max_epochs, engine.state.epoch)

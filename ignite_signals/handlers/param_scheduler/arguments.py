@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ignite_signals.handlers.checks import brief
+
 __all__ = ["finite", "sequence"]
 
 
@@ -23,7 +25,7 @@ def finite(argument: str, value: Any) -> float:
     except (TypeError, ValueError, RuntimeError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{argument} must be a finite number, got {value!r}")
+        raise ValueError(f"{argument} must be a finite number, got {brief(value)}")
     return number
 
 
@@ -37,5 +39,5 @@ def sequence(argument: str, value: Any, of: str) -> Sequence[Any]:
     [10, 20]
     """
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise TypeError(f"{argument} must be a list or tuple of {of}, got {value!r}")
+        raise TypeError(f"{argument} must be a list or tuple of {of}, got {brief(value)}")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,10 @@ from torch import Tensor
 from ignite_signals.engine import Engine, Events
 from ignite_signals.engine.integers import integer
 from ignite_signals.extras import extra
-from ignite_signals.handlers.checks import check_engine
+from ignite_signals.handlers.checks import brief, check_engine
 from ignite_signals.handlers.param_scheduler.history import History
-from ignite_signals.handlers.param_scheduler.rehearsal import new_optimizer, stand_in
+from ignite_signals.handlers.param_scheduler.seen_epoch import SeenEpoch
+from ignite_signals.handlers.param_scheduler.stand_in import new_optimizer, stand_in
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from ignite_signals.engine.observable import AnyEvent
 
 __all__ = ["BaseParamScheduler", "ParamScheduler"]
+
+_EPOCH_STARTED = Events.EPOCH_STARTED  # an enum is slow to look up at each call
 
 
 class BaseParamScheduler(ABC):
@@ -43,11 +47,15 @@ class BaseParamScheduler(ABC):
 
     def __init__(self, param_name: str, save_history: bool = False) -> None:
         if not isinstance(param_name, str) or not param_name:
-            raise TypeError(f"param_name must be the name of a parameter, got {param_name!r}")
+            raise TypeError(f"param_name must be the name of a parameter, got {brief(param_name)}")
         self.param_name = param_name
         self.history = History()
         self.save_history = save_history
         self.count = 0
+        self._seen_epoch = SeenEpoch()
+        self._is_part = False
+        # The engines to whose states is given at once what is loaded.
+        self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
     @property
     def event_index(self) -> int:
@@ -81,33 +89,59 @@ class BaseParamScheduler(ABC):
             engine: whose state keeps the history.
             name: under which name, instead of `param_name`.
         """
-        if engine is not None and self.count and _is_announced_again(engine):
+        if engine is None:
+            self._move(None)
+            return
+        is_epoch = engine.last_event_name is _EPOCH_STARTED and not self._is_part
+        if is_epoch and self.count and self._seen_epoch.is_announced_again(engine):
             self.history.put_back(engine)
             return  # its value has been set already
-        self._remember(engine, name, self._move(engine))
+        value = self._move(engine)
+        if is_epoch:
+            self._seen_epoch.note(engine)
+        if self.save_history:
+            self._remember(engine, name, value)
 
     def _move(self, engine: Engine | None) -> Any:
-        """Set the next value, count it, and return what the history keeps."""
-        values = self._set(self._get_param())
-        self.count += 1
-        return values
-
-    def _set(self, value: Any) -> Any:
-        """Set a value, and return what the history keeps."""
+        """Set the next value, count it and return it."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__, which sets the next value")
 
-    def _remember(self, engine: Engine | None, name: str | None, values: Any) -> None:
-        """Keep what was set, if that is asked for."""
-        if self.save_history and engine is not None:
-            self.history.append(engine, name or self.param_name, values)
+    def _remember(self, engine: Engine, name: str | None, value: Any) -> None:
+        """Let the history keep what was set."""
+        self.history.append(engine, name or self.param_name, self._kept(value))
+
+    def _kept(self, value: Any) -> Any:
+        """Return what the history keeps of a value."""
+        return value
+
+    def become_part(self) -> None:
+        """Leave the history, and the epochs that are announced again, to the scheduler that this one is a part of."""
+        self.save_history, self._is_part = False, True
+
+    def _attach(self, engine: Engine, event: AnyEvent) -> None:
+        """Act at an event of an engine, and give what is loaded to its state."""
+        check_engine(engine)
+        self._know(engine)
+        self._put_back_history()
+        engine.add_event_handler(event, self)
+
+    def _know(self, engine: Engine) -> None:
+        """Remember an engine, without keeping it alive."""
+        self._engines.add(engine)
+
+    def _put_back_history(self) -> None:
+        for engine in self._engines:
+            self.history.put_back(engine)
 
     def parts(self) -> Iterator[BaseParamScheduler]:
         """Go over the scheduler and those that it is made of."""
         yield self
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the schedule is, and the history where one is kept."""
+        """Return where the schedule is, the epoch under way if it goes by epochs, and the history where one is kept."""
         state: dict[str, Any] = {"event_index": self.event_index}
+        if epoch := self._seen_epoch.under_way():
+            state["epoch"] = epoch
         return state | {"param_history": self.history.state_dict()} if self.save_history else state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -122,23 +156,34 @@ class BaseParamScheduler(ABC):
         """
         self._check_state(state_dict, "event_index")
         self.event_index = integer("state_dict['event_index']", state_dict["event_index"], least=0)
-        self._load_history(state_dict)
+        self._load_others(state_dict)
 
     def _check_state(self, state_dict: Any, *keys: str) -> None:
         """Refuse what is no state of such a scheduler."""
         if not isinstance(state_dict, Mapping):
             raise TypeError(
-                f"state_dict must be a mapping, as {type(self).__name__}.state_dict() returns, got {state_dict!r}"
+                f"state_dict must be a mapping, as {type(self).__name__}.state_dict() returns, got {brief(state_dict)}"
             )
         for key in keys:
             if key not in state_dict:
                 raise ValueError(f"state_dict must have {key!r}, got {list(state_dict)}")
+        integer("state_dict['epoch']", state_dict.get("epoch", 0), least=0)
         if not isinstance(history := state_dict.get("param_history", {}), Mapping):
-            raise TypeError(f"state_dict['param_history'] must map names to lists, got {history!r}")
+            raise TypeError(f"state_dict['param_history'] must map names to lists, got {brief(history)}")
 
-    def _load_history(self, state_dict: Mapping[str, Any]) -> None:
+    def _load_others(self, state_dict: Mapping[str, Any]) -> None:
+        """Take up what a state has beside the place in the schedule."""
+        self._seen_epoch = SeenEpoch(state_dict.get("epoch", 0))
         if "param_history" in state_dict:
             self.history.load_state_dict(state_dict["param_history"])
+            self._put_back_history()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_engines"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._engines = weakref.WeakSet()
 
     def _arguments(self) -> dict[str, Any]:
         """Return what `repr` shows between the name and the count."""
@@ -223,24 +268,36 @@ class ParamScheduler(BaseParamScheduler):
         return groups if self.param_group_index is None else [groups[self.param_group_index]]
 
     def attach(self, engine: Engine, event: AnyEvent = Events.ITERATION_STARTED) -> None:
-        """Set the next value at an event; `engine.add_event_handler(event, scheduler)` does the same."""
-        check_engine(engine)
-        engine.add_event_handler(event, self)
+        """Set the next value at an event, as `engine.add_event_handler(event, scheduler)` does.
 
-    def _set(self, value: Any) -> list[Any]:
-        groups = self.optimizer_param_groups
-        if not isinstance(value, list):
+        A history that is loaded is put into the engine's state at once then, not by the next call only.
+        """
+        self._attach(engine, event)
+
+    def _move(self, engine: Engine | None) -> Any:
+        value, groups, name = self._get_param(), self.optimizer_param_groups, self.param_name
+        if isinstance(value, list):
+            self._set_each(groups, value)
+        else:
             for group in groups:
-                set_parameter(group, self.param_name, value)
-            return [value] * len(groups)
-        if len(value) != len(groups):
+                if type(group[name]) is float:  # as a rule, so it costs no more than that
+                    group[name] = value
+                else:
+                    set_parameter(group, name, value)
+        self.count += 1
+        return value
+
+    def _set_each(self, groups: list[dict[str, Any]], values: list[Any]) -> None:
+        if len(values) != len(groups):
             raise ValueError(
                 f"{type(self).__name__}.get_param must return one value for each of {len(groups)} parameter groups, "
-                f"got {value!r}"
+                f"got {brief(values)}"
             )
-        for group, each in zip(groups, value, strict=True):
-            set_parameter(group, self.param_name, each)
-        return list(value)
+        for group, value in zip(groups, values, strict=True):
+            set_parameter(group, self.param_name, value)
+
+    def _kept(self, value: Any) -> list[Any]:
+        return list(value) if isinstance(value, list) else [value] * len(self.optimizer_param_groups)
 
     def _arguments(self) -> dict[str, Any]:
         return {} if self.param_group_index is None else {"param_group_index": self.param_group_index}
@@ -285,13 +342,11 @@ def values_of(groups: list[dict[str, Any]], name: str) -> list[Any]:
 def set_parameter(group: dict[str, Any], name: str, value: Any) -> None:
     """Set a parameter of a group; a tensor, as compiled optimizers have, stays the same tensor."""
     present = group[name]
-    if type(present) is float:  # as a rule, so it costs a comparison
-        group[name] = value
-    elif isinstance(present, Tensor):
+    if isinstance(present, Tensor):
         present.fill_(value)
     elif isinstance(present, tuple | list) and not isinstance(value, tuple | list):
         raise TypeError(
-            f"param_name must name a number, got {name!r}, which is {present!r}; {value!r} cannot replace it"
+            f"param_name must name a number, got {name!r}, which is {brief(present)}; {brief(value)} cannot replace it"
         )
     else:
         group[name] = value
@@ -301,19 +356,19 @@ def check_groups(optimizer: Any, name: str, index: int | None) -> None:
     """Refuse a group that an optimizer lacks, and a parameter that the group lacks."""
     groups = getattr(optimizer, "param_groups", None)
     if not isinstance(groups, list | tuple):
-        raise TypeError(f"optimizer must have param_groups, as torch.optim.Optimizer does, got {optimizer!r}")
+        raise TypeError(f"optimizer must have param_groups, as torch.optim.Optimizer does, got {brief(optimizer)}")
     number = len(groups)
     if index is not None and not -number <= integer("param_group_index", index, least=None) < number:
         groups_of = f"the optimizer's {number} parameter groups, 0 to {number - 1}"
         raise ValueError(f"param_group_index must be the index of one of {groups_of}, got {index!r}")
     for group in groups if index is None else [groups[index]]:
         if name not in group:
-            known = ", ".join(repr(key) for key in group if key != "params")
+            known = [key for key in group if key != "params"]
             raise ValueError(
-                f"param_name must be a parameter of the optimizer's groups, got {name!r}; there are {known}"
+                f"param_name must be a parameter of the optimizer's groups, got {name!r}; there are "
+                f"{', '.join(map(repr, known))}{_REMEDY if str(name).startswith(tuple(known)) else ''}"
             )
 
 
-def _is_announced_again(engine: Engine) -> bool:
-    """Tell whether the engine announces an epoch that it goes on with, and announced before."""
-    return engine.last_event_name is Events.EPOCH_STARTED and engine.epoch_position > 0
+# For a name such as "lr (base)".
+_REMEDY = "; one group is chosen by param_group_index, and its history named by ParamGroupScheduler(names=...)"

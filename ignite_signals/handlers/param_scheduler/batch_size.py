@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ignite_signals.engine import Events
 from ignite_signals.engine.callables import check_callable
 from ignite_signals.engine.integers import integer
-from ignite_signals.handlers.checks import check_engine
+from ignite_signals.handlers.checks import brief
 from ignite_signals.handlers.param_scheduler.base import BaseParamScheduler
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class BatchSizeScheduler(BaseParamScheduler):
     ) -> None:
         if not any(True for _ in _samplers(dataloader)):
             raise TypeError(
-                f"dataloader must be a DataLoader with a batch sampler that has a batch_size, got {dataloader!r}; give "
-                "the DataLoader a batch_size"
+                f"dataloader must be a DataLoader with a batch sampler that has a batch_size, got "
+                f"{brief(dataloader)}; give the DataLoader a batch_size"
             )
         check_callable("scheduler_fn", scheduler_fn)
         super().__init__("batch_size", save_history)
@@ -81,9 +81,11 @@ class BatchSizeScheduler(BaseParamScheduler):
         self.scheduler_fn = scheduler_fn
 
     def attach(self, engine: Engine, event: AnyEvent = Events.EPOCH_STARTED) -> None:
-        """Set the next size at an event; `engine.add_event_handler(event, scheduler)` does the same."""
-        check_engine(engine)
-        engine.add_event_handler(event, self)
+        """Set the next size at an event, as `engine.add_event_handler(event, scheduler)` does.
+
+        A history that is loaded is put into the engine's state at once then, not by the next call only.
+        """
+        self._attach(engine, event)
 
     def get_param(self) -> int:
         """Return the size at `event_index`."""
@@ -92,10 +94,15 @@ class BatchSizeScheduler(BaseParamScheduler):
     def _size(self, count: int) -> int:
         return integer(f"what scheduler_fn returns for {count}", self.scheduler_fn(count))
 
-    def _set(self, value: int) -> int:
+    def _move(self, engine: Engine | None) -> int:
+        size = self.get_param()
+        self._set(size)
+        self.count += 1
+        return size
+
+    def _set(self, value: int) -> None:
         for sampler in _samplers(self.dataloader):
             sampler.batch_size = value
-        return value
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from where a schedule was, with the batch size that it had set last."""

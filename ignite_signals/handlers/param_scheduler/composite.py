@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ignite_signals.handlers.checks import brief
 from ignite_signals.handlers.param_scheduler.arguments import sequence
 from ignite_signals.handlers.param_scheduler.base import BaseParamScheduler
 
@@ -15,7 +16,9 @@ def check_schedulers(schedulers: Any) -> Sequence[Any]:
     """Refuse what is no list of schedulers of optimizers' parameters."""
     for index, scheduler in enumerate(sequence("schedulers", schedulers, "parameter schedulers")):
         if not isinstance(scheduler, BaseParamScheduler) or not hasattr(scheduler, "optimizer_param_groups"):
-            raise TypeError(f"schedulers[{index}] must be a parameter scheduler of an optimizer, got {scheduler!r}")
+            raise TypeError(
+                f"schedulers[{index}] must be a parameter scheduler of an optimizer, got {brief(scheduler)}"
+            )
     return list(schedulers)
 
 

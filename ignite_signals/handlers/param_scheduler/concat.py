@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ignite_signals.engine.integers import integer
+from ignite_signals.handlers.checks import brief
 from ignite_signals.handlers.param_scheduler.arguments import sequence
 from ignite_signals.handlers.param_scheduler.base import BaseParamScheduler, ParamScheduler, values_of
 from ignite_signals.handlers.param_scheduler.composite import check_schedulers, check_states, load_all, state_of_part
@@ -63,7 +64,7 @@ class ConcatScheduler(ParamScheduler):
         self.schedule = Chain(list(zip([*self.durations, 1], self.schedulers, strict=True)))
         super().__init__(optimizer, param_name, save_history)
         for scheduler in self.schedulers:
-            scheduler.save_history = False  # the whole keeps it
+            scheduler.become_part()
 
     @property
     def optimizer_param_groups(self) -> list[dict[str, Any]]:
@@ -83,13 +84,15 @@ class ConcatScheduler(ParamScheduler):
         scheduler, offset = self.schedule.locate(count)
         return scheduler.value_at(offset)
 
-    def _move(self, engine: Engine | None) -> list[Any]:
+    def _move(self, engine: Engine | None) -> None:
         scheduler, offset = self.schedule.locate(self.count)
         if not offset or scheduler.count != offset:
             scheduler.value_at(offset)
         scheduler(engine)  # not `_set`: a scheduler may do more when it is called
         self.count += 1
-        return values_of(scheduler.optimizer_param_groups, self.param_name)
+
+    def _kept(self, value: Any) -> list[Any]:
+        return values_of(self.optimizer_param_groups, self.param_name)
 
     def parts(self) -> Iterator[BaseParamScheduler]:
         yield self
@@ -106,7 +109,7 @@ class ConcatScheduler(ParamScheduler):
         count = self._count_in(state_dict)
         load_all(self.schedulers, states)
         self.count = count
-        self._load_history(state_dict)
+        self._load_others(state_dict)
 
     def _count_in(self, state_dict: Mapping[str, Any]) -> int:
         """Return the count in a state; PyTorch-Ignite's does not have it, but what is left of the present part."""
@@ -160,7 +163,7 @@ def _checked_durations(durations: Any, number: int) -> list[int]:
     sequence("durations", durations, "integers")
     if len(durations) != number - 1:
         raise ValueError(
-            f"durations must be one less than the {number} schedulers, got {len(durations)}: {durations!r}"
+            f"durations must be one less than the {number} schedulers, got {len(durations)}: {brief(durations)}"
         )
     return [integer(f"durations[{index}]", duration, least=0) for index, duration in enumerate(durations)]
 
@@ -168,7 +171,7 @@ def _checked_durations(durations: Any, number: int) -> list[int]:
 def _checked_names(names: Any) -> Sequence[str]:
     for name in sequence("param_names", names, "names"):
         if not isinstance(name, str):
-            raise ValueError(f"param_names must be names of parameters, got {name!r}")  # noqa: TRY004  # as Ignite
+            raise ValueError(f"param_names must be names of parameters, got {brief(name)}")  # noqa: TRY004  # as Ignite
     checked: Sequence[str] = names
     return checked
 

@@ -151,7 +151,7 @@ class CyclicalScheduler(ParamScheduler):
         cycle = integer("state_dict['cycle']", state_dict["cycle"], least=0)
         index = integer("state_dict['event_index']", state_dict["event_index"], least=0)
         self.count = self.schedule.begin(cycle) + index
-        self._load_history(state_dict)
+        self._load_others(state_dict)
 
     def _arguments(self) -> dict[str, Any]:
         first: Any = self.schedule.parts
@@ -173,7 +173,7 @@ class _Shaped(CyclicalScheduler):
         return self.schedule(self.count)
 
     def _get_param(self) -> float:
-        return self.get_param()
+        return self.get_param()  # without a look at where in the cycle that is
 
 
 class LinearCyclicalScheduler(_Shaped):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,12 +12,11 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ignite_signals.engine.integers import integer
+from ignite_signals.handlers.checks import brief
 from ignite_signals.handlers.param_scheduler.base import ParamScheduler, called, set_parameter
-from ignite_signals.handlers.param_scheduler.rehearsal import stand_in
+from ignite_signals.handlers.param_scheduler.rehearsal import copies
 
 if TYPE_CHECKING:
-    from torch.optim import Optimizer
-
     from ignite_signals.engine import Engine
 
 __all__ = ["LRScheduler"]
@@ -71,7 +69,7 @@ class LRScheduler(ParamScheduler):
 
     def get_param(self) -> Any:
         """Return the rates that the next call sets; neither the scheduler nor the optimizer moves."""
-        ahead = _copied(self.lr_scheduler)
+        [ahead] = copies([self.lr_scheduler])
         self._reach(ahead, anew=False)
         return _value(_rates(ahead))
 
@@ -84,9 +82,11 @@ class LRScheduler(ParamScheduler):
         self._steps = self._reach(self.lr_scheduler, anew=not self._steps)
         return _value(_rates(self.lr_scheduler))
 
-    def _move(self, engine: Engine | None) -> list[Any]:
+    def _move(self, engine: Engine | None) -> None:
         self._steps = self._reach(self.lr_scheduler, anew=False)
-        self.event_index += 1
+        self.count += 1
+
+    def _kept(self, value: Any) -> list[Any]:
         return _rates(self.lr_scheduler)
 
     def _reach(self, scheduler: TorchScheduler, anew: bool) -> int:
@@ -100,13 +100,11 @@ class LRScheduler(ParamScheduler):
         return needed
 
     def _step(self, scheduler: TorchScheduler) -> None:
-        optimizer = scheduler.optimizer
         # Only with `use_legacy` is the order of steps the user's matter: else the first rate has been used.
-        if hasattr(optimizer.step, _WRAPPED) and (self.use_legacy or getattr(optimizer, _STEPPED, False)):
+        if not _looks_at_order(scheduler) or (self.use_legacy and hasattr(scheduler.optimizer.step, _WRAPPED)):
             scheduler.step()
         else:
-            with _seen_to_step(optimizer):
-                scheduler.step()
+            _step_without_warning(scheduler)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the schedule is, and the state of torch's scheduler; without that of the optimizer."""
@@ -146,7 +144,8 @@ class LRScheduler(ParamScheduler):
         """
         integer("num_events", num_events)
         check_torch_scheduler(lr_scheduler)
-        scheduler = cls(_copied(lr_scheduler), **scheduler_kwargs)
+        [copied] = copies([lr_scheduler])
+        scheduler = cls(copied, **scheduler_kwargs)
         return [[count, *called(scheduler)] for count in range(num_events)]
 
 
@@ -162,7 +161,7 @@ def check_torch_scheduler(scheduler: object, argument: str = "lr_scheduler") -> 
             "ReduceLROnPlateauScheduler, which takes its arguments"
         )
     if not isinstance(scheduler, TorchScheduler):
-        raise TypeError(f"{argument} must be a scheduler of torch.optim.lr_scheduler, got {scheduler!r}")
+        raise TypeError(f"{argument} must be a scheduler of torch.optim.lr_scheduler, got {brief(scheduler)}")
 
 
 @attrs.frozen
@@ -176,7 +175,7 @@ class _Place:
     def of(cls, scheduler: TorchScheduler) -> _Place:
         moved = ("lr", "momentum", "betas") if _moves_momentum(scheduler) else ("lr",)
         groups = [{key: group[key] for key in moved if key in group} for group in scheduler.optimizer.param_groups]
-        return cls(_own(scheduler.state_dict()), _own(groups))
+        return cls(_without_functions(_own(scheduler.state_dict())), _own(groups))
 
     def take(self, scheduler: TorchScheduler) -> None:
         """Let a scheduler be there."""
@@ -184,6 +183,16 @@ class _Place:
         for group, values in zip(scheduler.optimizer.param_groups, self.groups, strict=True):
             for name, value in values.items():
                 set_parameter(group, name, value)
+
+
+def _without_functions(state: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the attributes of objects that are called for a rate, which torch would set back: a whole program's."""
+    for name in ("lr_lambdas", "_scale_fn_custom"):
+        if name in state:
+            state[name] = [None] * len(state[name]) if isinstance(state[name], list) else None
+    for part in state.get("_schedulers", ()):
+        _without_functions(part)
+    return state
 
 
 def _moves_momentum(scheduler: Any) -> bool:
@@ -201,11 +210,6 @@ def _own(value: Any) -> Any:
             copied[key] = _own(each)  # not `update`, by which a Counter adds
         return copied
     return type(value)(map(_own, value)) if type(value) in (list, tuple) else value
-
-
-def _copied(scheduler: TorchScheduler) -> TorchScheduler:
-    """Copy a scheduler, onto a stand-in of its optimizer."""
-    return copy.deepcopy(scheduler, {id(scheduler.optimizer): stand_in(scheduler.optimizer)})
 
 
 def _rates(scheduler: TorchScheduler) -> list[Any]:
@@ -227,18 +231,22 @@ def _step_as_wrapped() -> None:
 setattr(_step_as_wrapped, _WRAPPED, True)
 
 
-@contextlib.contextmanager
-def _seen_to_step(optimizer: Optimizer) -> Iterator[None]:
-    """Let torch's schedulers find that the optimizer has made a step, and leave it as it was.
+def _looks_at_order(scheduler: Any) -> bool:
+    """Tell whether the next step may warn: a scheduler's first step alone does, but others may be in it."""
+    return getattr(scheduler, "_step_count", 1) == 1 or hasattr(scheduler, "_schedulers")
 
-    They would warn of a wrong order where the first steps gave no gradients, where an accumulation or a GradScaler left
+
+def _step_without_warning(scheduler: TorchScheduler) -> None:
+    """Let torch's scheduler find that its optimizer has made a step, and leave that as it was.
+
+    It would warn of a wrong order where the first steps gave no gradients, where an accumulation or a GradScaler left
     them out, or where the optimizer is a copy, though the order is right.
     """
-    marks = vars(optimizer)
+    marks = vars(scheduler.optimizer)
     before = {name: marks[name] for name in ("step", _STEPPED) if name in marks}
     marks.update({"step": _step_as_wrapped, _STEPPED: True})
     try:
-        yield
+        scheduler.step()
     finally:
         del marks["step"], marks[_STEPPED]
         marks.update(before)
@@ -257,7 +265,7 @@ def _checked(saved: Mapping[str, Any], scheduler: TorchScheduler, use_legacy: bo
 def _check_kind(where: str, state: Any, scheduler: Any) -> None:
     """Refuse the state of another kind of scheduler, or of one that is made of others."""
     if not isinstance(state, Mapping):
-        raise TypeError(f"{where} must be the state of a scheduler, got {state!r}")
+        raise TypeError(f"{where} must be the state of a scheduler, got {brief(state)}")
     own, kind = scheduler.state_dict(), type(scheduler).__name__
     missing, surplus = _public(own.keys() - state.keys()), _public(state.keys() - own.keys())
     if missing and surplus:  # either alone may come of another version of torch

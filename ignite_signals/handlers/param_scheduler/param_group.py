@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ignite_signals.engine import Engine, Events
 from ignite_signals.engine.integers import integer
-from ignite_signals.handlers.checks import check_engine
+from ignite_signals.handlers.checks import brief
 from ignite_signals.handlers.param_scheduler.arguments import sequence
 from ignite_signals.handlers.param_scheduler.base import BaseParamScheduler, ParamScheduler, values_of
 from ignite_signals.handlers.param_scheduler.composite import check_schedulers, check_states, load_all, state_of_part
@@ -54,11 +54,11 @@ class ParamGroupScheduler(BaseParamScheduler):
     ) -> None:
         self.schedulers: list[Any] = list(check_schedulers(schedulers))
         if not self.schedulers:
-            raise ValueError(f"schedulers must be at least 1, got {schedulers!r}")
+            raise ValueError(f"schedulers must be at least 1, got {brief(schedulers)}")
         self.names = _checked_names(names, self.schedulers)
         super().__init__("/".join(dict.fromkeys(scheduler.param_name for scheduler in self.schedulers)), save_history)
         for scheduler in self.schedulers:
-            scheduler.save_history = False  # the whole keeps it
+            scheduler.become_part()
 
     @property
     def optimizer_param_groups(self) -> list[dict[str, Any]]:
@@ -66,9 +66,11 @@ class ParamGroupScheduler(BaseParamScheduler):
         return [group for scheduler in self.schedulers for group in scheduler.optimizer_param_groups]
 
     def attach(self, engine: Engine, event: AnyEvent = Events.ITERATION_STARTED) -> None:
-        """Set the next values at an event; `engine.add_event_handler(event, scheduler)` does the same."""
-        check_engine(engine)
-        engine.add_event_handler(event, self)
+        """Set the next values at an event, as `engine.add_event_handler(event, scheduler)` does.
+
+        A history that is loaded is put into the engine's state at once then, not by the next call only.
+        """
+        self._attach(engine, event)
 
     def get_param(self) -> list[Any]:
         """Return the next value of each scheduler."""
@@ -78,17 +80,17 @@ class ParamGroupScheduler(BaseParamScheduler):
         self.count = count
         return [scheduler.value_at(count) for scheduler in self.schedulers]
 
-    def _move(self, engine: Engine | None) -> dict[str, list[Any]]:
-        values: dict[str, list[Any]] = {}
-        for name, scheduler in zip(self.names, self.schedulers, strict=True):
+    def _move(self, engine: Engine | None) -> None:
+        for scheduler in self.schedulers:
             scheduler(engine)
-            values.setdefault(name, []).extend(values_of(scheduler.optimizer_param_groups, scheduler.param_name))
         self.count += 1
-        return values
 
-    def _remember(self, engine: Engine | None, name: str | None, values: dict[str, list[Any]]) -> None:
+    def _remember(self, engine: Engine, name: str | None, value: None) -> None:
+        values: dict[str, list[Any]] = {}
+        for each, scheduler in zip(self.names, self.schedulers, strict=True):
+            values.setdefault(each, []).extend(values_of(scheduler.optimizer_param_groups, scheduler.param_name))
         for each, kept in values.items():
-            super()._remember(engine, each, kept)
+            self.history.append(engine, each, kept)
 
     def parts(self) -> Iterator[BaseParamScheduler]:
         yield self
@@ -109,7 +111,7 @@ class ParamGroupScheduler(BaseParamScheduler):
         # PyTorch-Ignite's state does not have it.
         count = state_dict.get("event_index", self.schedulers[0].count)
         self.count = integer("state_dict['event_index']", count, least=0)
-        self._load_history(state_dict)
+        self._load_others(state_dict)
 
     def _arguments(self) -> dict[str, Any]:
         return {"schedulers": self.schedulers}
@@ -147,7 +149,7 @@ def _checked_names(names: Any, schedulers: list[Any]) -> list[str]:
         return [scheduler.param_name for scheduler in schedulers]
     for name in sequence("names", names, "names of schedulers"):
         if not isinstance(name, str):
-            raise ValueError(f"names must be strings, got {name!r}")  # noqa: TRY004  # as in PyTorch-Ignite
+            raise ValueError(f"names must be strings, got {brief(name)}")  # noqa: TRY004  # as in PyTorch-Ignite
     if len(names) != len(schedulers):
-        raise ValueError(f"names must be as many as the {len(schedulers)} schedulers, got {len(names)}: {names!r}")
+        raise ValueError(f"names must be as many as the {len(schedulers)} schedulers, got {len(names)}: {brief(names)}")
     return list(names)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ignite_signals.engine.integers import integer
+from ignite_signals.handlers.checks import brief
 from ignite_signals.handlers.param_scheduler.arguments import finite, sequence
 from ignite_signals.handlers.param_scheduler.base import ParamScheduler
 from ignite_signals.handlers.param_scheduler.schedules import Chain, Milestones
@@ -74,7 +75,7 @@ def checked_milestones(milestones_values: Any) -> list[tuple[int, float]]:
     pairs: list[tuple[int, float]] = []
     for index, pair in enumerate(sequence("milestones_values", milestones_values, "pairs of a count and a value")):
         if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise ValueError(f"milestones_values[{index}] must be a pair of a count and a value, got {pair!r}")
+            raise ValueError(f"milestones_values[{index}] must be a pair of a count and a value, got {brief(pair)}")
         count = integer(f"the count in milestones_values[{index}]", pair[0], least=0)
         value = finite(f"the value in milestones_values[{index}]", pair[1])
         if pairs and count < pairs[-1][0]:

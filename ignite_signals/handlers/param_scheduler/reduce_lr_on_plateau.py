@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ignite_signals.engine.integers import integer
-from ignite_signals.handlers.checks import check_engine
+from ignite_signals.handlers.checks import brief, check_engine
+from ignite_signals.handlers.param_scheduler.arguments import finite
 from ignite_signals.handlers.param_scheduler.base import ParamScheduler, set_parameter
-from ignite_signals.handlers.param_scheduler.rehearsal import new_optimizer
+from ignite_signals.handlers.param_scheduler.stand_in import new_optimizer
 
 if TYPE_CHECKING:
-    from torch.optim import Optimizer
-
     from ignite_signals.engine import Engine
 
 __all__ = ["ReduceLROnPlateauScheduler"]
@@ -74,9 +74,10 @@ class ReduceLROnPlateauScheduler(ParamScheduler):
         **scheduler_kwargs: Any,
     ) -> None:
         if not isinstance(metric_name, str) or not metric_name:
-            raise TypeError(f"metric_name must be the name of a metric, got {metric_name!r}")
+            raise TypeError(f"metric_name must be the name of a metric, got {brief(metric_name)}")
         super().__init__(optimizer, "lr", save_history, param_group_index)
         self.metric_name = metric_name
+        _check_arguments(optimizer, scheduler_kwargs)
         self.scheduler = ReduceLROnPlateau(optimizer, **scheduler_kwargs)
         self._set_trainer(trainer)
 
@@ -86,7 +87,11 @@ class ReduceLROnPlateauScheduler(ParamScheduler):
         if trainer is not None:
             check_engine(trainer, "trainer")
             self._trainer = weakref.ref(trainer)
+            self._know(trainer)
             trainer.register_stateful(self, weak=True)
+
+    def _know(self, engine: Engine) -> None:
+        super()._know(self.trainer or engine)
 
     @property
     def trainer(self) -> Engine | None:
@@ -106,8 +111,9 @@ class ReduceLROnPlateauScheduler(ParamScheduler):
             name: under which name the history is kept, instead of "lr".
         """
         self._step(self._metric(engine))
-        self.event_index += 1
-        self._remember(self.trainer or engine, name, self._rates())
+        self.count += 1
+        if self.save_history:
+            self._remember(self.trainer or engine, name, self._rates())
 
     def _metric(self, engine: Engine) -> float:
         metrics = engine.state.metrics
@@ -121,7 +127,7 @@ class ReduceLROnPlateauScheduler(ParamScheduler):
             return float(metrics[self.metric_name])
         except (TypeError, ValueError, RuntimeError) as error:  # several elements, for example
             raise TypeError(
-                f"state.metrics[{self.metric_name!r}] must be a number, got {metrics[self.metric_name]!r}"
+                f"state.metrics[{self.metric_name!r}] must be a number, got {brief(metrics[self.metric_name])}"
             ) from error
 
     def _step(self, metric: float) -> None:
@@ -156,10 +162,10 @@ class ReduceLROnPlateauScheduler(ParamScheduler):
         self.scheduler.load_state_dict({key: value for key, value in state.items() if not callable(value)})
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_trainer": self.trainer}
+        return super().__getstate__() | {"_trainer": self.trainer}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        super().__setstate__(state)
         self._set_trainer(state["_trainer"])
 
     @classmethod
@@ -197,10 +203,28 @@ def _copied(rate: Any) -> Any:
     return rate.detach().clone() if isinstance(rate, Tensor) else rate
 
 
+def _check_arguments(optimizer: Any, given: Mapping[str, Any]) -> None:
+    """Refuse what torch's scheduler would, but by name and with the value."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {brief(optimizer)}")
+    if "factor" in given and finite("factor", given["factor"]) >= 1:
+        raise ValueError(
+            f"factor must be less than 1, got {brief(given['factor'])}: the rate is multiplied with it, to be smaller"
+        )
+    for name, known in (("mode", ("min", "max")), ("threshold_mode", ("rel", "abs"))):
+        if given.get(name, known[0]) not in known:
+            raise ValueError(f"{name} must be {known[0]!r} or {known[1]!r}, got {brief(given[name])}")
+    least, groups = given.get("min_lr"), len(optimizer.param_groups)
+    if isinstance(least, list | tuple) and len(least) != groups:
+        raise ValueError(
+            f"min_lr must be a number or have one for each of {groups} parameter groups, got {brief(least)}"
+        )
+
+
 def _checked(state: Any) -> Mapping[str, Any]:
     """Return the state of torch's scheduler, if it is one."""
     if not isinstance(state, Mapping):
-        raise TypeError(f"state_dict['scheduler'] must be the state of a ReduceLROnPlateau, got {state!r}")
+        raise TypeError(f"state_dict['scheduler'] must be the state of a ReduceLROnPlateau, got {brief(state)}")
     if missing := [key for key in ("best", "num_bad_epochs") if key not in state]:
         raise ValueError(
             f"state_dict['scheduler'] must be of a ReduceLROnPlateau, got {list(state)} without "

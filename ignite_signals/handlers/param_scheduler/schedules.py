@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
@@ -61,6 +60,8 @@ def there_and_back(share: float) -> float:
 class Ramp:
     """Go from one value to another in a number of counts, and stay there.
 
+    Both values are met exactly, and no value between them leaves their range.
+
     >>> [Ramp(0.0, 1.0, 4)(count) for count in range(6)]
     [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     """
@@ -71,9 +72,14 @@ class Ramp:
     shape: Shape = linear
 
     def __call__(self, count: int, /) -> float:
-        share = self.shape(count / self.length if count < self.length else 1.0)
-        # Not start + (end - start) * share, which misses the end by a rounding.
-        return self.start * (1 - share) + self.end * share
+        share = count / self.length if count < self.length else 1.0
+        if self.shape is not linear:
+            share = self.shape(share)
+        if share == 1.0:
+            return self.end
+        value = self.start + (self.end - self.start) * share
+        # Roundings may lead beyond the end.
+        return value if (value < self.end) is (self.start < self.end) else self.end
 
 
 @attrs.frozen
@@ -126,8 +132,9 @@ class Chain(Generic[P]):
 
     def __call__(self: Chain[Schedule], count: int, /) -> float:
         """Return the value at a count, of parts that are schedules."""
-        part, offset = self.locate(count)
-        return part(offset)
+        if not self._begin <= count < self._end:  # as `locate`, without the price of a call
+            self._seek(count)
+        return self._part(count - self._begin)
 
     def begin(self, number: int) -> int:
         """Return the count at which a part begins."""
@@ -237,7 +244,7 @@ class Decay:
 
     start: float
     factor: float
-    times: Callable[[int], int] = operator.index
+    times: Callable[[int], int] | None = None
 
     def __call__(self, count: int, /) -> float:
-        return self.start * self.factor ** self.times(count)
+        return self.start * self.factor ** (count if self.times is None else self.times(count))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch.optim.lr_scheduler import LRScheduler as TorchScheduler
 
 from ignite_signals.engine.integers import integer
+from ignite_signals.handlers.checks import brief
 from ignite_signals.handlers.param_scheduler.arguments import finite
 from ignite_signals.handlers.param_scheduler.base import ParamScheduler, values_of
 from ignite_signals.handlers.param_scheduler.concat import ConcatScheduler, target
@@ -63,7 +64,7 @@ def create_lr_scheduler_with_warmup(
     scheduler = _handler(lr_scheduler)
     duration = integer("warmup_duration", warmup_duration, least=2)
     if not isinstance(output_simulated_values, list | None):
-        raise TypeError(f"output_simulated_values must be a list, got {output_simulated_values!r}")
+        raise TypeError(f"output_simulated_values must be a list, got {brief(output_simulated_values)}")
     optimizer, name = target([scheduler])
     groups = scheduler.optimizer_param_groups
     start = finite("warmup_start_value", warmup_start_value)
@@ -87,7 +88,7 @@ def _handler(scheduler: Any) -> AnyScheduler:
     if isinstance(scheduler, TorchScheduler):
         return LRScheduler(scheduler)
     if not isinstance(scheduler, ParamScheduler | ParamGroupScheduler):
-        raise TypeError(f"lr_scheduler must be a parameter scheduler or one of torch's, got {scheduler!r}")
+        raise TypeError(f"lr_scheduler must be a parameter scheduler or one of torch's, got {brief(scheduler)}")
     return scheduler
 
 

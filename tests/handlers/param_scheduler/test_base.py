@@ -13,9 +13,15 @@ import torch
 from ignite_signals.engine import Engine, Events
 from ignite_signals.handlers.param_scheduler import (
     BaseParamScheduler,
+    BatchSizeScheduler,
+    ConcatScheduler,
     LinearCyclicalScheduler,
+    LRScheduler,
+    ParamGroupScheduler,
     ParamScheduler,
     PiecewiseLinear,
+    ReduceLROnPlateauScheduler,
+    create_lr_scheduler_with_warmup,
 )
 from support.copying import every_copy
 from support.schedules import called, optimizer, rates
@@ -273,3 +279,32 @@ def test_an_engine_does_not_live_longer_by_its_scheduler():
         assert None is gone()
     finally:
         gc.enable()
+
+
+def test_a_name_with_more_than_a_parameter_is_told_how_to_choose_a_group():
+    """As loggers and histories may call it."""
+    with pytest.raises(ValueError, match=r"got 'lr \(base\)'.*param_group_index.*ParamGroupScheduler\(names=\.\.\.\)$"):
+        PiecewiseLinear(optimizer(), "lr (base)", [(0, 1.0)])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda large: PiecewiseLinear(large, "lr", [(0, 1.0)]),
+        lambda large: PiecewiseLinear(optimizer(), large, [(0, 1.0)]),
+        lambda large: PiecewiseLinear(optimizer(), "lr", large),
+        lambda large: PiecewiseLinear(optimizer(), "lr", [(0, large)]),
+        lambda large: ConcatScheduler(large, [1]),
+        lambda large: ParamGroupScheduler([PiecewiseLinear(optimizer(), "lr", [(0, 1.0)])], names=large),
+        lambda large: BatchSizeScheduler(large, int),
+        lambda large: LRScheduler(large),
+        lambda large: ReduceLROnPlateauScheduler(optimizer(), large),
+        lambda large: create_lr_scheduler_with_warmup(large, 0.0, 3),
+        lambda large: PiecewiseLinear(optimizer(), "lr", [(0, 1.0)]).load_state_dict(large),
+    ],
+)
+def test_an_error_shows_the_beginning_of_a_large_value(make):
+    """Parameters of a model have thousands of numbers."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        make([torch.zeros(100, 100)] * 100)
+    assert len(str(caught.value)) < 300

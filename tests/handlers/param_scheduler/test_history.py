@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 
 from ignite_signals.engine import Engine, Events, State
-from ignite_signals.handlers.param_scheduler import ConcatScheduler, LinearCyclicalScheduler, PiecewiseLinear
+from ignite_signals.handlers.param_scheduler import (
+    ConcatScheduler,
+    LinearCyclicalScheduler,
+    PiecewiseLinear,
+    ReduceLROnPlateauScheduler,
+)
 from support.copying import every_copy
 from support.schedules import optimizer, through_file
 
@@ -144,3 +149,40 @@ def test_a_concatenation_saves_its_history_once():
     state = scheduler.state_dict()
     assert {"lr": [[0.0], [0.5], [0.0], [0.5]]} == state["param_history"] == engine.state.param_history
     assert [{"event_index", "cycle"}] * 2 == [set(part) for part in state["schedulers"]]
+
+
+@pytest.mark.parametrize("attach_first", [True, False])
+def test_it_is_back_when_a_finished_training_is_loaded(attach_first):
+    """Though nothing is called any more."""
+    expected, saved = trained(9).state.param_history, through_file(trained(9).state_dict())
+    engine, scheduler = Engine(nothing), PiecewiseLinear(optimizer(0.1, 0.2), "lr", RAMP, save_history=True)
+    if attach_first:
+        scheduler.attach(engine)
+        engine.load_state_dict(saved)
+    else:
+        scheduler.load_state_dict(next(iter(saved["attached"].values())))
+        scheduler.attach(engine)
+    assert expected == engine.state.param_history
+    assert 9 == len(expected["lr"])
+
+
+def test_that_of_a_plateau_is_back_in_its_trainer():
+    """Not in the engine of the metric, to which the scheduler is attached."""
+    saved = {"event_index": 1, "param_history": {"lr": [[0.1]]}, "scheduler": {"best": 1.0, "num_bad_epochs": 0}}
+    trainer, evaluator = Engine(nothing), Engine(nothing)
+    scheduler = ReduceLROnPlateauScheduler(optimizer(), "loss", trainer, save_history=True)
+    scheduler.attach(evaluator, Events.COMPLETED)
+    scheduler.load_state_dict(saved)
+    assert ({"lr": [[0.1]]}, False) == (trainer.state.param_history, hasattr(evaluator.state, "param_history"))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_it_is_back_once_however_often_it_is_loaded(times):
+    """The last state counts."""
+    expected, saved = trained(9).state.param_history, [trained(done).state_dict() for done in (2, 5)]
+    engine = Engine(nothing)
+    PiecewiseLinear(optimizer(0.1, 0.2), "lr", RAMP, save_history=True).attach(engine)
+    for state in saved[-times:]:
+        engine.load_state_dict(state)
+    engine.run([0] * 9, max_iters=9)
+    assert expected == engine.state.param_history

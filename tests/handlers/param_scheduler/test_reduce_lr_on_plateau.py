@@ -8,6 +8,7 @@ import io
 import math
 import pickle
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -272,7 +273,24 @@ def make(**given_arguments: Any) -> ReduceLROnPlateauScheduler:
             TypeError,
             "optimizer must have param_groups, as torch.optim.Optimizer does, got Strange()",
         ),
-        ({"factor": 2.0}, ValueError, "Factor should be < 1.0."),
+        (
+            {"factor": 2},
+            ValueError,
+            "factor must be less than 1, got 2: the rate is multiplied with it, to be smaller",
+        ),
+        ({"factor": "a"}, ValueError, "factor must be a finite number, got 'a'"),
+        ({"mode": "mn"}, ValueError, "mode must be 'min' or 'max', got 'mn'"),
+        ({"threshold_mode": "a"}, ValueError, "threshold_mode must be 'rel' or 'abs', got 'a'"),
+        (
+            {"min_lr": [0.1] * 5},
+            ValueError,
+            "min_lr must be a number or have one for each of 1 parameter groups, got [0.1, 0.1, 0.1, 0.1, 0.1]",
+        ),
+        (
+            {"optimizer": SimpleNamespace(param_groups=[{"lr": 0.1}])},
+            TypeError,
+            "optimizer must be a torch.optim.Optimizer, got namespace(param_groups=[{'lr': 0.1}])",
+        ),
     ],
 )
 def test_refuses_what_it_cannot_use(given_arguments: dict[str, Any], kind: type[Exception], message: str) -> None:

@@ -127,3 +127,37 @@ def test_milestones_are_joined_by_straight_lines(steps, count):
         (left, start), (right, end) = before[-1], after[0]
         expected = start + (end - start) * (count - left) / (right - left)
     assert expected == pytest.approx(Chain(Milestones(pairs))(count), abs=1e-12)
+
+
+RATES = st.floats(-1e6, 1e6)
+
+
+@given(start=RATES, end=RATES, length=st.integers(1, 300), shape=st.sampled_from([linear, cosine]))
+def test_a_ramp_goes_one_way_and_stays_between_its_ends(start, end, length, shape):
+    """Whatever the roundings are."""
+    values = [Ramp(start, end, length, shape)(count) for count in range(length + 2)]
+    assert [start, end, end] == [values[0], *values[-2:]]
+    assert sorted(values, reverse=end < start) == values
+    assert min(start, end) == min(values)
+    assert max(start, end) == max(values)
+
+
+@given(start=RATES, end=RATES, share=st.floats(0.999, 1, exclude_max=True))
+def test_no_share_leads_beyond_the_end(start, end, share):
+    """Also those next to 1, which only very long ramps have."""
+    value = Ramp(start, end, 1, lambda _: share)(0)
+    assert min(start, end) <= value <= max(start, end)
+
+
+@given(value=RATES, length=st.integers(1, 300), shape=st.sampled_from([linear, cosine, there_and_back]))
+def test_a_flat_ramp_has_one_value(value, length, shape):
+    """Such as 0.1, of which 0.1 * (1 - share) + 0.1 * share is another."""
+    ramp = Ramp(value, value, length, shape)
+    assert {value} == {ramp(count) for count in range(length + 2)}
+
+
+@given(start=RATES, end=RATES, half=st.integers(1, 100))
+def test_there_and_back_meets_the_end_and_the_start(start, end, half):
+    """Half-way and at last."""
+    ramp = Ramp(start, end, 2 * half, there_and_back)
+    assert (start, end, start) == (ramp(0), ramp(half), ramp(2 * half))
