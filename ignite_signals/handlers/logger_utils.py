@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ignite_signals.engine import Engine, Events
+from ignite_signals.engine.integers import integer
 from ignite_signals.handlers.base_logger import BaseLogger, BaseOptimizerParamsHandler, BaseOutputHandler
 from ignite_signals.handlers.checks import check_engine
 from ignite_signals.handlers.csv_logger import CSVLogger
@@ -113,7 +114,7 @@ def setup_json_lines_logging(
 
 
 def _set_up(
-    make: Callable[[], _Logger],
+    make: partial[_Logger],
     trainer: Engine,
     optimizers: Any,
     evaluators: Any,
@@ -121,10 +122,14 @@ def _set_up(
     metric_names: tuple[str | list[str], str | list[str]],
 ) -> _Logger:
     """Make a logger, attach what is to be logged, and return it."""
-    _check(trainer, optimizers, evaluators, log_every_iters, metric_names)
-    logger = make()
+    every = 1 if log_every_iters is None else integer("log_every_iters", log_every_iters)
+    _check(trainer, optimizers, evaluators, metric_names)
+    try:
+        logger = make()
+    except (OSError, TypeError, ValueError) as error:
+        error.add_note(f"it was given as output_path, {make.args[0]!r}")
+        raise
     of_trainer, of_evaluators = metric_names
-    every = 1 if log_every_iters is None else log_every_iters
     completed, started = Events.ITERATION_COMPLETED(every=every), Events.ITERATION_STARTED(every=every)
     logger.attach_output_handler(trainer, completed, tag="training", metric_names=of_trainer)
     for name, optimizer in _named(optimizers, None).items():
@@ -148,7 +153,6 @@ def _check(
     trainer: Engine,
     optimizers: Any,
     evaluators: Any,
-    log_every_iters: int | None,
     metric_names: tuple[str | list[str], str | list[str]],
 ) -> None:
     """Refuse arguments before a file is made."""
@@ -160,7 +164,5 @@ def _check(
     for evaluator in _named(evaluators, None).values():
         if not isinstance(evaluator, Engine):
             raise TypeError(f"evaluators must be an Engine, or several by name, got {evaluators!r}")
-    if log_every_iters is not None and not (isinstance(log_every_iters, int) and log_every_iters > 0):
-        raise ValueError(f"log_every_iters must be a positive integer, got {log_every_iters!r}")
     for names in metric_names:
         BaseOutputHandler("", names)

@@ -122,6 +122,7 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "one optimizer": ({"optimizers": {"a": 1}}, TypeError, "optimizers must be an optimizer, or several by name, got"),
     "evaluators": ({"evaluators": [5]}, TypeError, "evaluators must be an Engine, or several by name, got"),
     "every": ({"log_every_iters": 0}, ValueError, "log_every_iters must be a positive integer, got 0"),
+    "every, a bool": ({"log_every_iters": True}, ValueError, "log_every_iters must be a positive integer, got True"),
     "metrics": ({"trainer_metric_names": "loss"}, Exception, "metric_names must be a list of names"),
 }
 
@@ -136,3 +137,17 @@ def test_what_makes_no_sense_is_refused(
     with pytest.raises(error, match=message):
         set_up(tmp_path / "log", **arguments)
     assert not (tmp_path / "log").exists()
+
+
+@every_kind
+def test_a_place_that_cannot_be_written_to_is_told_as_what_it_was_given_as(
+    tmp_path: Path, set_up: Any, read: Any
+) -> None:
+    """The note names `output_path`, and nothing is attached."""
+    (tmp_path / "file").write_text("mine")
+    trainer, wrong = engine_with_metrics(), str(tmp_path / "file" / "log")
+    before = trainer.describe()
+    with pytest.raises(OSError, match=r"must be a (file|folder) that can be written to") as raised:
+        set_up(wrong, trainer)
+    assert [f"it was given as output_path, {wrong!r}"] == raised.value.__notes__
+    assert before == trainer.describe()
