@@ -98,11 +98,10 @@ def is_async(function: object) -> bool:
 
 def check_callable(role: str, function: object) -> None:
     """Refuse what cannot be called, or only awaited, and name the role it was given for."""
-    if type(function).__module__ == "torch.optim.lr_scheduler":
+    if type(function).__module__ == "torch.optim.lr_scheduler" and not callable(function):
         name = type(function).__name__
-        raise TypeError(
-            f"{role} must be callable, got torch's {name}: give ignite_signals.handlers.LRScheduler({name})"
-        )
+        handler = "ReduceLROnPlateauScheduler" if name == "ReduceLROnPlateau" else f"LRScheduler({name})"
+        raise TypeError(f"{role} must be callable, got torch's {name}: give ignite_signals.handlers.{handler}")
     if not callable(function):
         raise TypeError(f"{role} must be callable, got {function!r}")
     if isinstance(function, type) and any("__call__" in vars(base) for base in function.__mro__):

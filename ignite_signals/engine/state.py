@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ignite_signals.engine.events import Event, Events, FilteredEvent, signal_name
+from ignite_signals.engine.events import Event, EventEnum, Events, FilteredEvent, signal_name
 
 __all__ = ["State", "StopReason"]
 
@@ -130,16 +130,21 @@ class State(_Open):
             event_name: the event, with or without a filter.
 
         Raises:
+            TypeError: it is no event.
             ValueError: the state does not know what it counts by, as with an event of `event_to_attr`.
 
         >>> State(epoch=2, iteration=10).get_event_attrib_value(Events.ITERATION_COMPLETED(every=5))
         10
         """
         event = event_name.event if isinstance(event_name, FilteredEvent) else event_name
+        if not isinstance(event, EventEnum | str):
+            raise TypeError(f"event_name must be an event, got {event_name!r}")
         counter = "epoch" if event in (Events.STARTED, Events.COMPLETED) else getattr(event, "counter", None)
         if counter is not None:
             return int(getattr(self, counter))
         name = signal_name(event)
+        if isinstance(event, Events):  # a state by itself has no counts yet
+            return self.counters.get(name, 0)
         if name not in self.counters:
             raise ValueError(
                 f"event_name must be an event whose count the state knows, got {event_name!r}: "

@@ -32,7 +32,10 @@ def brief(value: object) -> str:
     >>> brief("lr"), brief(list(range(1000)))
     ("'lr'", '[0, 1, 2, 3, 4, 5, ...]')
     """
-    line = " ".join(_SHORT.repr(value).split())
+    try:
+        line = " ".join(_SHORT.repr(value).split())
+    except Exception:  # noqa: BLE001  # whatever a class of the user's own raises, another error is being made
+        line = object.__repr__(value)
     return line if len(line) <= _MOST else f"{line[: _MOST - 3]}..."
 
 

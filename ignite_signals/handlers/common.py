@@ -108,7 +108,7 @@ def setup_common_training_handlers(
         trainer.add_event_handler(Events.EPOCH_STARTED, _set_epoch, train_sampler)
     if stop_on_nan:
         trainer.add_event_handler(Events.ITERATION_COMPLETED, TerminateOnNan())
-    if isinstance(scheduler, LRScheduler):
+    if isinstance(scheduler, LRScheduler) and scheduler.use_legacy:
         # After all that reads the rate of the iteration, and before checkpoints, which have the next one.
         trainer.signal(Events.ITERATION_COMPLETED).connect(scheduler, weak=False, priority=-150)
     elif scheduler is not None:
@@ -158,7 +158,9 @@ def _scheduler(given: Any) -> Any:
     if callable(getattr(given, "get_param", None)):
         return given  # one of the package, or of the user's own
     # As in Ignite it moves when an iteration is complete, so that what is saved with it has made as many steps.
-    return LRScheduler(given, use_legacy=True)
+    scheduler = LRScheduler(given, use_legacy=True)
+    scheduler.warns_of_order = False  # it comes after the optimizer's, also where that waits for more gradients
+    return scheduler
 
 
 def _checkpoint(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import typing
 
 import attrs
@@ -288,3 +289,11 @@ def test_an_event_that_the_state_does_not_know_is_named():
     engine.register_events("own", event_to_attr={"own": "samples"})
     with pytest.raises(ValueError, match="event_name must be an event whose count the state knows, got 'own'"):
         engine.state.get_event_attrib_value("own")
+
+
+@pytest.mark.parametrize("event", [None, 3, Events.STARTED | Events.COMPLETED])
+def test_what_is_no_event_counts_by_nothing(event):
+    """The error names it."""
+    with pytest.raises(TypeError, match=re.escape(f"event_name must be an event, got {event!r}")):
+        State().get_event_attrib_value(event)
+    assert 0 == State().get_event_attrib_value(Events.TERMINATE)

@@ -19,6 +19,7 @@ from ignite_signals.handlers import (
     TimeLimit,
     Timer,
 )
+from ignite_signals.handlers.checks import brief
 
 
 class Custom(EventEnum):
@@ -107,3 +108,11 @@ def test_the_output_may_only_be_replaced_by_outputs() -> None:
         EMAHandler(nn.PReLU()).attach(engine, "output")
 
     assert [1, 2] == engine.run([1, 2]).output
+
+
+def test_a_value_in_an_error_is_short_whatever_it_is():
+    """A model's text is cut to a line, and a `repr` that raises makes no other error."""
+    Broken = type("deque", (), {"__repr__": lambda self: 1 / 0})  # noqa: N806  # the name of a class
+    assert "'lr'" == brief("lr")
+    assert max(len(brief(nn.Sequential(*[nn.Linear(9, 9) for _ in range(99)]))), len(brief([0.5] * 9999))) <= 100
+    assert brief(Broken()).startswith("<")

@@ -23,7 +23,7 @@ from ignite_signals.handlers.common import (
     setup_common_training_handlers,
 )
 from ignite_signals.handlers.disk_saver import DiskSaver
-from ignite_signals.handlers.param_scheduler import LinearCyclicalScheduler
+from ignite_signals.handlers.param_scheduler import LinearCyclicalScheduler, LRScheduler
 from ignite_signals.handlers.tqdm_logger import ProgressBar
 
 
@@ -177,6 +177,45 @@ def curve_of_rates(stop_at, total=9):
             objects[name].load_state_dict(state)
     objects["trainer"].run(batches(3), max_iters=total)
     return rates
+
+
+def test_a_scheduler_of_the_package_around_one_of_torch_begins_with_the_optimizers_rate():
+    """It is attached where it is made to be: the first iteration has the first rate, and only that one."""
+    rates = []
+    for use_legacy in (False, True):
+        model, optimizer = parts()
+        trainer = trainer_of(model, optimizer)
+        scheduler = LRScheduler(torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5), use_legacy=use_legacy)
+        setup_common_training_handlers(trainer, lr_scheduler=scheduler, with_pbars=False)
+        seen = []
+
+        @trainer.on(Events.ITERATION_COMPLETED)
+        def read(engine, optimizer=optimizer, seen=seen):
+            seen.append(optimizer.param_groups[0]["lr"])
+
+        trainer.run(batches(3))
+        rates.append(seen)
+    assert [[0.1, 0.05, 0.025]] * 2 == rates
+
+
+def test_a_schedule_of_torch_is_silent_where_the_optimizer_waits():
+    """With gradients that are summed up over iterations torch would warn of a wrong order, which is right."""
+    model, optimizer = parts()
+
+    def step(engine, batch):
+        model(batch[0]).sum().backward()
+        if engine.state.iteration % 4 == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+        return 0.5
+
+    trainer = Engine(step)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    setup_common_training_handlers(trainer, lr_scheduler=scheduler, with_pbars=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert 8 == trainer.run(batches(8)).iteration
+    assert 8 == scheduler.last_epoch
 
 
 def test_a_checkpoint_has_as_many_steps_of_torchs_scheduler_as_iterations(tmp_path):

@@ -556,12 +556,24 @@ def test_a_line_that_stays_is_drawn_once_as_it_closes(engines):
     assert engines * 300 <= drawings <= engines * (300 + tenths + 2)
 
 
-def test_a_line_that_begins_before_its_time_puts_off_the_next_drawing(clock):
-    """Slow epochs are there at once; of fast ones, whatever they do, one drawing in a tenth of a second is left."""
+def test_short_epochs_are_drawn_where_there_is_something_to_see(clock):
+    """The first line is there at once; those after it wait for their time, or they would all show nothing done."""
     trainer = trainer_of(lambda engine, batch: setattr(clock, "now", clock.now + batch))
     file = watched(trainer).file
     trainer.run([0.05, 0.07], max_epochs=2)
-    assert ["Epoch [1/2]: [0/2]", "Epoch [1/2]: [2/2]", "Epoch [2/2]: [0/2]"] == drawn(file)
+    assert ["Epoch [1/2]: [0/2]", "Epoch [1/2]: [2/2]", "Epoch [2/2]: [2/2]"] == drawn(file)
+
+
+@pytest.mark.parametrize("seconds", [0.002, 0.006, 0.012])
+def test_the_values_of_short_epochs_are_seen(seconds, clock):
+    """However long an epoch is, most drawings have values."""
+    trainer = trainer_of(lambda engine, batch: setattr(clock, "now", clock.now + seconds) or 0.5)
+    file = io.StringIO()
+    ProgressBar(bar_format=SHORT + "{postfix}", file=file).attach(trainer, output_transform=lambda loss: {"loss": loss})
+    trainer.run(range(10), max_epochs=30)
+    shown = drawn(file)
+    assert len(shown) >= 10 * 30 * seconds / 0.1 / 2
+    assert len([line for line in shown if "loss=0.5" in line]) >= len(shown) - 1
 
 
 def test_an_evaluation_that_is_over_at_once_is_not_drawn_again(clock):
@@ -826,8 +838,8 @@ def test_the_bar_of_an_evaluator_stands_below_that_of_its_trainer(event, above, 
         ["Epoch [1/2]: [1/2]"],
         [above, "Validation: [0/2]"],
         [above, "Validation: [1/2]"],
-        ["Epoch [2/2]: [0/2]"],
-    ] == seen[:5]
+        ["Epoch [2/2]: [1/2]"],
+    ] == [*seen[:4], seen[5]]
     assert [] == screen_after(file.getvalue())
 
 
@@ -1014,17 +1026,22 @@ class Widget(tqdm.tqdm):
             self.failed, self.hidden = bool(self.total and self.n < self.total), not self.leave
 
 
-def test_in_a_notebook_the_bar_is_a_widget(monkeypatch):
+def test_in_a_notebook_the_bar_is_a_widget(monkeypatch, clock):
     """Though its output is no terminal."""
     ipython = types.SimpleNamespace(get_ipython=lambda: types.SimpleNamespace(config={"IPKernelApp": {}}))
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setattr(tqdm.auto, "tqdm", Widget)
     monkeypatch.setattr(Widget, "made", [])
-    trainer = trainer_of(lambda engine, batch: engine.terminate() if engine.state.iteration == 5 else 0.5)
+
+    def step(engine, batch):
+        clock.now += 1
+        return engine.terminate() if engine.state.iteration == 5 else 0.5
+
+    trainer = trainer_of(step)
     ProgressBar().attach(trainer, output_transform=lambda output: {"loss": output})
     trainer.run(range(4), max_epochs=3)
     first, second = Widget.made
-    assert [("Epoch [1/3]: ", 0, 4, None)] == first.shown
+    assert [("Epoch [1/3]: ", 0, 4, None), ("Epoch [1/3]: ", 1, 4, "loss=0.5")] == first.shown[:2]
     assert [(False, True)] * 2 == [(bar.failed, bar.hidden) for bar in (first, second)]
 
 

@@ -44,6 +44,7 @@ class LRScheduler(ParamScheduler):
         lr_scheduler: as given.
         optimizer: that of the scheduler.
         use_legacy: as given.
+        warns_of_order: whether torch may warn that a step came before the optimizer's; by default with `use_legacy`.
 
     Raises:
         TypeError: `lr_scheduler` is no such scheduler.
@@ -62,7 +63,7 @@ class LRScheduler(ParamScheduler):
         check_torch_scheduler(lr_scheduler)
         super().__init__(lr_scheduler.optimizer, "lr", save_history)
         self.lr_scheduler = lr_scheduler
-        self.use_legacy = use_legacy
+        self.use_legacy = self.warns_of_order = use_legacy
         # How many steps it has made, and where it was before the first one.
         self._steps = 0
         self._start = _Place.of(lr_scheduler)
@@ -101,7 +102,7 @@ class LRScheduler(ParamScheduler):
 
     def _step(self, scheduler: TorchScheduler) -> None:
         # Only with `use_legacy` is the order of steps the user's matter: else the first rate has been used.
-        if not _looks_at_order(scheduler) or (self.use_legacy and hasattr(scheduler.optimizer.step, _WRAPPED)):
+        if not _looks_at_order(scheduler) or (self.warns_of_order and hasattr(scheduler.optimizer.step, _WRAPPED)):
             scheduler.step()
         else:
             _step_without_warning(scheduler)

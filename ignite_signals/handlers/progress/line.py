@@ -51,7 +51,7 @@ class ProgressLine:
 
     __slots__ = (
         *("__weakref__", "_began", "_course", "_due", "_final", "_from", "_interval", "_is_open"),
-        *("_left_at", "_owner", "_started", "_values", "_was_short", "bar"),
+        *("_is_first", "_left_at", "_owner", "_started", "_values", "_was_short", "bar"),
     )
 
     def __init__(self, owner: ProgressBar, course: Course, values: Values) -> None:
@@ -67,7 +67,7 @@ class ProgressLine:
         # When to draw next, inf for never.
         self._interval, self._due = _INTERVAL, -math.inf
         # When the run started, and whether the last one was over sooner than a line is drawn twice.
-        self._started, self._was_short = 0.0, False
+        self._started, self._was_short, self._is_first = 0.0, False, False
         # Where the line was as it began, and when that was; and where it was as it was closed.
         self._from, self._began, self._left_at = 0, 0.0, 0
         self._is_open = False
@@ -106,7 +106,7 @@ class ProgressLine:
         Where the last one was over at once, as some evaluations are, this one is given time to be over, too.
         """
         self.close()
-        self._started = monotonic()
+        self._started, self._is_first = monotonic(), True
         if self._due == math.inf:
             self._due = -math.inf
         elif self._was_short:
@@ -120,12 +120,14 @@ class ProgressLine:
     def open(self, engine: Engine) -> None:
         """Begin the line, at 0 or where the run goes on, so that it is there while the first batch is on its way.
 
-        So it may be drawn one interval before its time, and at most one.
+        The first line of a run may be drawn one interval before its time; those of further epochs only when it is
+        time, or short epochs would never be drawn where they have values.
         """
         self.close()
         self._course.begin(engine)
         self._begin(engine)
-        if self._began >= self._due - self._interval:
+        early, self._is_first = self._interval if self._is_first else 0.0, False
+        if self._began >= self._due - early:
             self._draw(engine, reads=False)
 
     def finish(self, engine: Engine, **_: Any) -> None:
