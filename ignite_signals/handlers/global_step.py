@@ -11,7 +11,7 @@ from ignite_signals.engine import Engine, Events, FilteredEvent, State
 if TYPE_CHECKING:
     from ignite_signals.engine.events import Event
 
-__all__ = ["global_step_from_engine", "training_step"]
+__all__ = ["global_step_from_engine", "makes_one_pass", "training_step"]
 
 
 def global_step_from_engine(
@@ -78,7 +78,7 @@ def training_step(engine: Engine, known: Container[Engine] = ()) -> int:
     """
     chain = _outwards(engine)
     place = max((index for index, each in enumerate(chain) if each in known), default=0)
-    while place + 1 < len(chain) and _makes_one_pass(chain[place].state):
+    while place + 1 < len(chain) and makes_one_pass(chain[place].state):
         place += 1
     return chain[place].state.iteration
 
@@ -91,7 +91,8 @@ def _outwards(engine: Engine) -> list[Engine]:
     return chain
 
 
-def _makes_one_pass(state: State) -> bool:
+def makes_one_pass(state: State) -> bool:
+    """Tell whether a run goes over its data once, as evaluations do."""
     if state.max_iters is None:
         return state.max_epochs == 1
     return state.epoch_length is None or state.max_iters <= state.epoch_length

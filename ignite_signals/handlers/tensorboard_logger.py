@@ -29,7 +29,7 @@ from ignite_signals.handlers.base_logger import (
     flattened,
 )
 from ignite_signals.handlers.event_files import Past, past
-from ignite_signals.handlers.global_step import global_step_from_engine, training_step
+from ignite_signals.handlers.global_step import global_step_from_engine, makes_one_pass, training_step
 
 if TYPE_CHECKING:
     from ignite_signals.engine import Engine
@@ -56,7 +56,8 @@ class TensorboardLogger(BaseLogger):
 
     A training that goes on after its process was killed has no point twice: what the killed process logged of later
     iterations is marked as gone, and TensorBoard does not show it. A value that is there already is not written again.
-    A training that starts from the first iteration takes the place of an earlier one in its folder.
+    A training of several epochs that starts from the first iteration, before anything else has run in its process,
+    takes the place of an earlier one in its folder, which may have been killed before it saved anything.
 
     In a run of several processes the first alone writes. In the others `writer` takes every call and does nothing. Make
     the logger when the process group is there.
@@ -99,7 +100,8 @@ class TensorboardLogger(BaseLogger):
         super().__init__()
         self._args, self._kwargs = args, kwargs
         self._writer: Any = None
-        # How far the runs of each engine have come in this process.
+        # Whether any engine has run in this process, and how far the runs of each have come.
+        self._has_run = False
         self._reached: weakref.WeakKeyDictionary[Engine, int] = weakref.WeakKeyDictionary()
         # The last step and value that each name had when a training went on, until it has another.
         self._there: dict[str, tuple[int, float]] = {}
@@ -166,7 +168,7 @@ class TensorboardLogger(BaseLogger):
         try:
             yield
         finally:
-            self._reached[engine] = training_step(engine, self.engines)
+            self._has_run, self._reached[engine] = True, training_step(engine, self.engines)
             self.writer.flush()
 
     def _go_on(self, engine: Engine) -> None:
@@ -174,7 +176,10 @@ class TensorboardLogger(BaseLogger):
         if engine.outer in self.engines:
             return
         step, reached = training_step(engine, self.engines), self._reached.get(engine)
-        # An evaluator that runs before the training begins nothing again: it logs when it is at its end.
+        # An evaluation begins nothing again, nor does a second training of a program: to show a point twice is a
+        # nuisance, to hide a training a loss.
+        if not step and (self._has_run or makes_one_pass(engine.state)):
+            return
         curves = self._curves if step else self._curves_of.get(engine)
         if not curves or (step and reached is not None and reached <= step):
             return
@@ -205,7 +210,7 @@ class TensorboardLogger(BaseLogger):
         """Copy all but the open file, and what was done with it; a copy writes into the same folder."""
         arguments = {**_named_arguments(*self._args, **self._kwargs), "log_dir": self._folder}
         arguments.pop("purge_step", None)
-        mine = {"_args": (), "_kwargs": arguments, "_writer": None, "_there": {}}
+        mine = {"_args": (), "_kwargs": arguments, "_writer": None, "_there": {}, "_has_run": False}
         return {**super().__getstate__(), **mine, "_reached": None, "_curves_of": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -182,18 +182,24 @@ def _is_of_a_handler(context: Any) -> bool:
 def _connections_off(trainer: Engine) -> Iterator[int]:
     """Let the trainer's own events pass by those that are connected; they stay connected."""
     off = [each for each in _connections(trainer) if each[1].alive]
+    number = len({id(_whole(connection.handler)) for _, connection in off})
     for _, connection in off:
         connection.close()
     try:
-        yield len(off)
+        yield number
     except Exception as error:
         if off and trainer.state.stop_reason == "failed":
-            error.add_note(not_called(len(off)))
+            error.add_note(not_called(number))
         raise
     finally:
         for signal, connection in off:
             if signal.receivers.get(connection.key) is connection:  # nobody has removed it
                 _open(connection)
+
+
+def _whole(handler: Any) -> Any:
+    """Return the object that a handler is a method of: several methods are one handler to its user."""
+    return getattr(handler, "__self__", handler)
 
 
 def _connections(trainer: Engine) -> list[tuple[EventSignal, Connection]]:

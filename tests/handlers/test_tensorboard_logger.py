@@ -659,13 +659,50 @@ def _at(reached: list[tuple[int, float]], step: int) -> list[tuple[int, float]]:
 
 
 def test_a_training_anew_with_the_same_logger_is_written(tmp_path: Path) -> None:
-    """A training that starts anew is another one: all its points are written, in the place of the earlier ones."""
+    """A training that starts anew in the same process is another one, and is shown beside what is there."""
     trainer, logger = attached(tmp_path)
     trainer.load_state_dict({"iteration": 20, "max_epochs": 3, "epoch_length": 10})
     trainer.run(range(10))
     trainer.run(range(10), max_epochs=1)
     logger.close()
-    assert whole(1) == steps(tmp_path)
+    assert [*range(21, 31), *range(1, 11)] == steps(tmp_path)["training/output"]
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["a test twice", "an evaluation in another process", "an evaluation before a training goes on", "a second trainer"],
+)
+def test_in_doubt_nothing_is_hidden(case: str, tmp_path: Path) -> None:
+    """What only evaluates, or trains beside another, hides nothing of a training in the same folder."""
+
+    def made(logger: TensorboardLogger, tag: str) -> Engine:
+        engine = Engine(step)
+        logger.attach_output_handler(engine, Events.ITERATION_COMPLETED, tag, output_transform=float)
+        return engine
+
+    with TensorboardLogger(log_dir=tmp_path) as logger:
+        trainer, evaluator = made(logger, "training"), made(logger, "validation")
+        evaluation = trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run(range(2)))
+        trainer.run(range(3), max_epochs=2)
+        evaluation.remove()
+        if case == "a test twice":
+            test = made(logger, "test")
+            test.run(range(2))
+            test.run(range(2))
+        if case == "a second trainer":
+            other, optimizer = made(logger, "other"), torch.optim.SGD([torch.zeros(1)], lr=0.1)
+            for each in (trainer, other):
+                logger.attach_opt_params_handler(each, Events.ITERATION_STARTED, optimizer)
+            other.run(range(3), max_epochs=2)
+    if case.startswith("an evaluation"):
+        with TensorboardLogger(log_dir=tmp_path) as logger:
+            made(logger, "validation").run(range(2))
+            if case.endswith("goes on"):
+                again = made(logger, "training")
+                again.load_state_dict(trainer.state_dict())
+                again.run(range(3), max_epochs=3)
+    expected = list(range(1, 10 if case.endswith("goes on") else 7))
+    assert expected == [each for each, _ in points(tmp_path)["training/output"]]
 
 
 def test_another_trainer_with_the_same_logger_goes_on(tmp_path: Path) -> None:
