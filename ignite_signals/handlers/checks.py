@@ -39,7 +39,7 @@ def brief(value: object) -> str:
     return line if len(line) <= _MOST else f"{line[: _MOST - 3]}..."
 
 
-def check_name(name: object, engine: Engine, *replaceable: str) -> None:
+def check_name(name: object, engine: Engine, *replaceable: str, argument: str = "name") -> None:
     """Refuse a name under which a handler cannot give a value to an engine's state.
 
     The run loop reads the state's own fields and counts, so a value in their place would break it.
@@ -48,16 +48,17 @@ def check_name(name: object, engine: Engine, *replaceable: str) -> None:
         name: the attribute's name.
         engine: whose state gets it.
         replaceable: fields of the state that the handler may write to.
+        argument: what the name was given as, for the error.
 
     Raises:
-        ValueError: it is no identifier, or the state's own; the error names the value.
+        ValueError: it is no identifier, or the state's own; the error names the argument and the value.
 
     >>> check_name("output", Engine(lambda engine, batch: None), "output")
     """
     if not (isinstance(name, str) and name.isidentifier() and not iskeyword(name)):
-        raise ValueError(f"name must be the name of an attribute of engine.state, got {name!r}")
+        raise ValueError(f"{argument} must be the name of an attribute of engine.state, got {name!r}")
     if name.startswith("__") or (name in _own_names(engine) and name not in replaceable):
-        raise ValueError(f"name must not be what engine.state has of its own, got {name!r}; choose another one")
+        raise ValueError(f"{argument} must not be what engine.state has of its own, got {name!r}; choose another one")
 
 
 def _own_names(engine: Engine) -> set[str | None]:

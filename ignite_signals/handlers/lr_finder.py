@@ -23,12 +23,11 @@ from ignite_signals.handlers.checks import brief, check_engine
 from ignite_signals.handlers.loading import check_objects
 from ignite_signals.handlers.param_scheduler.base import set_parameter
 from ignite_signals.handlers.param_scheduler.schedules import Ramp, exponential, linear
+from ignite_signals.handlers.rate_curve import LEAST, RateCurve, draw, mark, one_or_all, rates_shown
 from ignite_signals.handlers.trial_run import TrialRun, not_called, trial_run
 
 __all__ = ["FastaiLRFinder"]
 
-# A slope of the curve takes a point on either side.
-_LEAST = 3
 # Before other receivers of an event, and after them.
 _FIRST, _LAST = 1000, -1000
 
@@ -73,7 +72,7 @@ class FastaiLRFinder:
     """
 
     def __init__(self) -> None:
-        self._curve: _Curve | None = None
+        self._curve: RateCurve | None = None
         self._is_attached = False
 
     def attach(
@@ -130,7 +129,7 @@ class FastaiLRFinder:
         trial = _Trial(
             optimizer=optimizer,
             output_transform=output_transform,
-            num_iter=None if num_iter is None else integer("num_iter", num_iter, _LEAST),
+            num_iter=None if num_iter is None else integer("num_iter", num_iter, LEAST),
             bounds=_bounds(optimizer, start_lr, end_lr, _one_of("step_mode", step_mode, "exp", "linear")),
             shape=step_mode,
             smooth_f=_number("smooth_f", smooth_f, "in [0, 1)", lambda value: 0 <= value < 1),
@@ -155,7 +154,7 @@ class FastaiLRFinder:
     def _detach(self) -> None:
         self._is_attached = False
 
-    def _keep(self, curve: _Curve) -> None:
+    def _keep(self, curve: RateCurve) -> None:
         self._curve = curve
 
     def get_results(self) -> dict[str, list[Any]]:
@@ -166,7 +165,7 @@ class FastaiLRFinder:
         """
         if self._curve is None:
             return {}
-        return {"lr": [_one_or_all(rates) for rates in self._curve.rates], "loss": list(self._curve.losses)}
+        return {"lr": [one_or_all(rates) for rates in self._curve.rates], "loss": list(self._curve.losses)}
 
     def lr_suggestion(self) -> Any:
         """Return the rate at which the smoothed loss fell fastest, before its minimum.
@@ -178,7 +177,7 @@ class FastaiLRFinder:
             RuntimeError: there was no trial, or its losses did not fall for three iterations or more.
         """
         curve = self._tried()
-        return _one_or_all(curve.rates[curve.steepest()])
+        return one_or_all(curve.rates[curve.steepest()])
 
     def apply_suggested_lr(self, optimizer: Optimizer) -> None:
         """Set the suggested rate, or the suggested rates of its parameter groups, on an optimizer.
@@ -229,9 +228,9 @@ class FastaiLRFinder:
         curve = self._tried()
         shown = curve.between(integer("skip_start", skip_start, 0), integer("skip_end", skip_end, 0))
         axes = pyplot.subplots(**kwargs)[1] if ax is None else ax
-        colors = _draw(axes, curve, shown)
+        colors = draw(axes, curve, shown)
         if display_suggestion:
-            _mark(axes, curve, shown, colors)
+            mark(axes, curve, shown, colors)
         if log_lr:
             axes.set_xscale("log")
         axes.set_xlabel("learning rate")
@@ -242,7 +241,7 @@ class FastaiLRFinder:
             pyplot.show()
         return axes
 
-    def _tried(self) -> _Curve:
+    def _tried(self) -> RateCurve:
         if self._curve is None:
             raise RuntimeError(f"{self!r} has no results: run the trainer inside of `with finder.attach(...)` first")
         return self._curve
@@ -252,86 +251,6 @@ class FastaiLRFinder:
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_is_attached": False}
-
-
-@attrs.define
-class _Curve:
-    """The smoothed losses, and the rates of all parameter groups that they came from."""
-
-    rates: list[list[float]] = attrs.Factory(list)
-    losses: list[float] = attrs.Factory(list)
-    diverged: bool = False
-    # What the curve was found without.
-    left_out: int = 0
-
-    def steepest(self) -> int:
-        """Return where the loss falls fastest before its minimum, by central differences."""
-        losses = self.losses
-        if not losses:
-            why = "not even the first loss was finite"
-            if not self.diverged:
-                why = "no loss was taken, because the trial failed or was stopped before"
-            raise RuntimeError(f"there is no rate to suggest: {why}{self.hint}")
-        lowest = min(range(len(losses)), key=losses.__getitem__)
-        if lowest + 1 < _LEAST:
-            raise RuntimeError(
-                f"there is no rate to suggest: the loss is lowest at iteration {lowest + 1} of {len(losses)}, too "
-                f"early for a slope; give attach a smaller start_lr, or a larger num_iter{self.hint}"
-            )
-        return min(range(1, lowest), key=lambda index: losses[index + 1] - losses[index - 1])
-
-    def suggested(self) -> str:
-        """Say which rate is suggested, for a log."""
-        try:
-            return _shown(self.rates[self.steepest()])
-        except RuntimeError:
-            return "none"
-
-    @property
-    def hint(self) -> str:
-        """What to add where the curve may be of no use."""
-        return f"; {not_called(self.left_out)}" if self.left_out else ""
-
-    def between(self, skip_start: int, skip_end: int) -> slice:
-        if skip_start + skip_end >= len(self.losses):
-            raise ValueError(
-                f"skip_start and skip_end must leave some of the {len(self.losses)} iterations, got "
-                f"skip_start={skip_start} and skip_end={skip_end}"
-            )
-        return slice(skip_start, len(self.losses) - skip_end)
-
-    def __str__(self) -> str:
-        if not self.rates:
-            return "no rates"
-        first, last = (_shown(self.rates[index]) for index in (0, -1))
-        return f"{len(self.rates)} rates from {first} to {last}"
-
-
-def _draw(axes: Any, curve: _Curve, shown: slice) -> list[Any]:
-    """Draw the curve over the rates of each parameter group, and return the colours to mark it with."""
-    groups = list(zip(*curve.rates[shown], strict=True))
-    if len(groups) == 1:
-        axes.plot(groups[0], curve.losses[shown])
-        return ["red"]
-    lines = [axes.plot(rates, curve.losses[shown], label=f"group {number}") for number, rates in enumerate(groups)]
-    return [line.get_color() for (line,) in lines]
-
-
-def _mark(axes: Any, curve: _Curve, shown: slice, colors: list[Any]) -> None:
-    """Draw a point at the suggested rate of each parameter group."""
-    try:
-        index = curve.steepest()
-    except RuntimeError as error:
-        _warn(str(error))
-        return
-    if not shown.start <= index < shown.stop:
-        _warn(
-            f"the suggested rate is that of iteration {index + 1}, beside what is plotted: give a smaller skip_start "
-            "or skip_end"
-        )
-        return
-    for rate, color in zip(curve.rates[index], colors, strict=True):
-        axes.scatter(rate, curve.losses[index], color=color, zorder=3, label=f"suggested: {rate:.2g}")
 
 
 @attrs.define(eq=False)
@@ -347,8 +266,8 @@ class _Trial:
     diverge_th: float
     run: TrialRun = attrs.field(init=False)
     # Takes the curve when the trial begins.
-    keep: Callable[[_Curve], None] = attrs.field(default=_itself, init=False)
-    curve: _Curve | None = attrs.field(default=None, init=False)
+    keep: Callable[[RateCurve], None] = attrs.field(default=_itself, init=False)
+    curve: RateCurve | None = attrs.field(default=None, init=False)
     ramps: list[Ramp] = attrs.field(factory=list, init=False)
     best: float = attrs.field(default=math.inf, init=False)
 
@@ -365,7 +284,7 @@ class _Trial:
     def start(self, trainer: Engine) -> None:
         if self.curve is not None:
             raise RuntimeError("a trial is one run, and it is over: attach the finder again for another one")
-        self.curve = _Curve(left_out=self.run.left_out)
+        self.curve = RateCurve(left_out=self.run.left_out)
         self.keep(self.curve)
         iterations = self._planned(trainer.state)
         self.ramps = [Ramp(start, end, iterations - 1, self._shape(start, end)) for start, end in self.bounds]
@@ -386,9 +305,9 @@ class _Trial:
             iterations = state.epoch_length * (state.max_epochs or 1)
         if iterations is None:
             raise ValueError("num_iter must be given where the data does not tell its length, got None")
-        if iterations < _LEAST:
+        if iterations < LEAST:
             raise ValueError(
-                f"num_iter must be at least {_LEAST}, got None and a run of {iterations} iterations: give num_iter, or "
+                f"num_iter must be at least {LEAST}, got None and a run of {iterations} iterations: give num_iter, or "
                 "run more data or epochs"
             )
         return iterations
@@ -440,8 +359,8 @@ class _Trial:
             )
         elif done == planned and not curve.diverged and math.isfinite(self.diverge_th):
             _warn(
-                f"the loss did not diverge up to the last rate, {_shown(curve.rates[-1])}, so that better ones may lie "
-                f"beyond: look at plot(), and give attach a larger end_lr or a smaller diverge_th{curve.hint}"
+                f"the loss did not diverge up to the last rate, {rates_shown(curve.rates[-1])}, so that better ones "
+                f"may lie beyond: look at plot(), and give attach a larger end_lr or a smaller diverge_th{curve.hint}"
             )
 
     def _has_trained(self) -> bool:
@@ -530,11 +449,3 @@ def _one_of(argument: str, value: Any, *choices: str) -> str:
     if value not in choices:
         raise ValueError(f"{argument} must be {' or '.join(map(repr, choices))}, got {value!r}")
     return str(value)
-
-
-def _one_or_all(rates: list[float]) -> float | list[float]:
-    return rates[0] if len(rates) == 1 else list(rates)
-
-
-def _shown(rates: list[float]) -> str:
-    return ", ".join(f"{rate:.3g}" for rate in rates)

@@ -80,7 +80,7 @@ class StateParamScheduler(BaseParamScheduler):
                 with `create_new`.
         """
         check_engine(engine)
-        _check_param_name(self.param_name, engine)
+        check_name(self.param_name, engine, argument="param_name")
         exists = hasattr(engine.state, self.param_name)
         if exists and self.create_new:
             raise ValueError(
@@ -113,7 +113,7 @@ class StateParamScheduler(BaseParamScheduler):
 
     def _meet(self, engine: Engine) -> None:
         """Know an engine that it was added to without `attach`, or that is a copy."""
-        _check_param_name(self.param_name, engine)
+        check_name(self.param_name, engine, argument="param_name")
         self._know(engine)
         self._last_engine = weakref.ref(engine)
 
@@ -345,13 +345,6 @@ class MultiStepStateScheduler(_Scheduled):
         self.initial_value, self.gamma = finite("initial_value", initial_value), finite("gamma", gamma)
         self.milestones = _checked_steps(milestones)
         self.schedule = Decay(self.initial_value, self.gamma, partial(bisect.bisect_right, self.milestones))
-
-
-def _check_param_name(name: str, engine: Engine) -> None:
-    try:
-        check_name(name, engine)
-    except ValueError as error:
-        raise ValueError(f"param_{error}") from None  # the argument is `name` elsewhere
 
 
 def _nothing() -> None:
