@@ -28,6 +28,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ignite_signals import Engine, EventEnum, Events, create_supervised_evaluator, create_supervised_trainer
 from ignite_signals.handlers import Checkpoint, Preemption, ProgressBar, TensorboardLogger
@@ -196,7 +197,8 @@ def train(arguments: argparse.Namespace) -> int:
     preemption.attach(trainer)
     began, state = time.perf_counter(), trainer.state
     if state.epoch < arguments.epochs:
-        trainer.run(data["train"], max_epochs=arguments.epochs)
+        with logging_redirect_tqdm():  # what Preemption says stands above the bar, too
+            trainer.run(data["train"], max_epochs=arguments.epochs)
         print(f"{state.stop_reason} after {state.iteration} iterations, {time.perf_counter() - began:.1f} s")
     else:
         print(f"trained for {state.epoch} epochs already")
